@@ -1,0 +1,1 @@
+"""Talking to people: one module for each channel."""

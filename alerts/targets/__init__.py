@@ -1,0 +1,1 @@
+"""Talking to machines: one module for each target."""

@@ -1,0 +1,1 @@
+"""The people's door: settings, assembly, command line, web pages."""

@@ -1,0 +1,1 @@
+"""What the service means: pure detectors over panels; values in, values out."""

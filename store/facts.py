@@ -1,0 +1,123 @@
+"""What the service has found out and must not lose: the values that go into the store in one transaction.
+
+All amounts are absolute, all ids deterministic: writing a fact again changes nothing.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from alerts.incidents import Incident
+from alerts.notices import Notice
+
+
+class LedgerRow(Struct, frozen=True, kw_only=True):
+    """What one spend line of one workload cost in one UTC hour. Key: hour, workload, line."""
+
+    hour: datetime
+    workload: str
+    line: str  # "gpu|<model>|<price source>" or "tokens|<provider>/<model>|<price source>"
+    team: str | None
+    nano_usd: int
+    gpu_s: float = 0.0
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unpriced_tokens: int = 0
+
+
+class ChargeRow(Struct, frozen=True, kw_only=True):
+    """A row of the bill in its latest version. Key: identity."""
+
+    identity: str
+    at: datetime
+    period_start: datetime
+    period_end: datetime
+    workload: str | None
+    team: str | None
+    provider: str | None
+    sku: str | None
+    category: str
+    currency: str
+    billed_cost: Decimal
+    effective_cost: Decimal
+
+
+class ChangeRow(Struct, frozen=True, kw_only=True):
+    """Something people did. Key: event_id."""
+
+    event_id: str
+    at: datetime
+    workload: str
+    kind: str
+    summary: str
+    url: str | None = None
+
+
+class RejectRow(Struct, frozen=True, kw_only=True):
+    """An event that was set aside. Key: topic, partition, offset, index (its place in the envelope)."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    reason: str
+    payload: bytes
+    at: datetime  # arrival
+
+
+class WorkloadState(StrEnum):
+    """What a workload's accelerators do; unknown is not idle."""
+
+    BUSY = "busy"
+    IDLE = "idle"
+    UNKNOWN = "unknown"
+
+
+class StatusRow(Struct, frozen=True, kw_only=True):
+    """A workload as its latest complete minute shows it. Key: workload."""
+
+    workload: str
+    team: str | None
+    at: datetime
+    state: WorkloadState
+    usd_per_hour: float
+    devices: int = 0
+    idle_devices: int = 0
+    gpu_model: str | None = None
+    util_ratio: float | None = None
+    power_w: float | None = None
+    tokens_per_minute: float | None = None
+    idle_since: datetime | None = None
+
+
+class ForecastRow(Struct, frozen=True, kw_only=True):
+    """Spend of a whole period, what is already spent included. Key: issued_at, workload, budget, period."""
+
+    issued_at: datetime
+    workload: str | None
+    budget: str | None
+    period_start: datetime
+    period_end: datetime
+    p10_usd: float
+    p50_usd: float
+    p90_usd: float
+    method: str
+
+
+class Facts(Struct, kw_only=True):
+    """Everything that one commit writes beside progress."""
+
+    ledger: list[LedgerRow] = []
+    charges: list[ChargeRow] = []
+    changes: list[ChangeRow] = []
+    rejects: list[RejectRow] = []
+    statuses: list[StatusRow] = []
+    forecasts: list[ForecastRow] = []
+    incidents: list[Incident] = []
+    notices: list[Notice] = []
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in self.__struct_fields__)

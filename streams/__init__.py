@@ -1,0 +1,1 @@
+"""What runs without end: events in, minutes closed, facts out."""

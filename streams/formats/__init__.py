@@ -1,0 +1,1 @@
+"""Bytes to events: one module for each wire format."""
