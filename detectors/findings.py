@@ -58,6 +58,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     budget: str | None = None
     devices: tuple[str, ...] = ()
     cleared: bool = False
+    ended_at: datetime | None = None  # of a cleared finding: when the condition ended in the data
     usd_per_hour: float = 0.0
     usd_so_far: float = 0.0
     usd_if_ignored: float | None = None  # to the end of the budget's month
@@ -71,4 +72,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """Identity of the condition: two findings with one fingerprint are one incident while it lasts."""
-        return "|".join((self.kind, self.workload or "", self.model or "", self.budget or ""))
+        price = "price" if self.kind is Kind.ANOMALY and self.cause is Cause.PRICE else ""
+        model = self.model if self.kind is Kind.UNPRICED else None
+        return "|".join((self.kind, self.workload or "", model or price, self.budget or ""))

@@ -1,9 +1,18 @@
-"""What usage costs, and which source said so (contract, section 2)."""
+"""What usage costs, and which source said so (contract, section 2).
 
-from datetime import datetime
-from decimal import Decimal
+Money is exact: integers of nano-dollars. A model that no source knows is unpriced, never $0.
+"""
 
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from fnmatch import fnmatchcase
+
+from genai_prices import Usage, calc_price
 from msgspec import Struct
+
+from detectors.events import Charge, TokenUsage
+
+NANO = Decimal(10**9)
 
 
 class GpuPrice(Struct, frozen=True, kw_only=True):
@@ -31,3 +40,135 @@ class PriceBook(Struct, frozen=True, kw_only=True):
 
     gpu: tuple[GpuPrice, ...] = ()
     tokens: tuple[TokenPrice, ...] = ()
+
+
+class Cost(Struct, frozen=True):
+    """What one event costs, and who said so. `reference_nano_usd`: the same tokens at the model's first known price."""
+
+    nano_usd: int
+    source: str  # "book", "reported", "learnt", "genai-prices" or "shipped"
+    reference_nano_usd: int = 0
+
+
+# On-demand list prices of large clouds for one accelerator, USD an hour, as of 2026-01-01. The last resort: every
+# figure that rests on it says "shipped".
+SHIPPED_GPU_USD_PER_HOUR: tuple[tuple[str, str], ...] = (
+    ("*GB200*", "10.50"),
+    ("*B200*", "8.00"),
+    ("*H200*", "5.00"),
+    ("*H100*", "4.00"),
+    ("*A100*80GB*", "3.40"),
+    ("*A100*", "2.75"),
+    ("*L40S*", "1.85"),
+    ("*L4*", "0.80"),
+    ("*A10G*", "1.00"),
+    ("*V100*", "2.50"),
+    ("*T4*", "0.53"),
+    ("*MI300X*", "4.50"),
+)
+
+
+class Pricer:
+    """Prices events by the order of the contract. Learns an accelerator's rate from its workload's own charges."""
+
+    def __init__(self, book: PriceBook) -> None:
+        """The owner's book comes before all but reported costs."""
+        self.book = book
+        self.learnt_usd_per_hour: dict[str, Decimal] = {}
+        self._gpu: dict[str, list[tuple[datetime, int, str]]] = {}
+        self._tokens: dict[tuple[str, str], list[TokenPrice]] = {}
+        for row in sorted(book.tokens, key=lambda row: row.since):
+            self._tokens.setdefault((row.provider, row.model), []).append(row)
+        self._unknown: set[tuple[str, str]] = set()
+
+    def gpu_rate(self, model: str | None, workload: str, at: datetime) -> tuple[int, str] | None:
+        """Nano-dollars an hour of one accelerator at a moment, and the source; None where none knows it."""
+        for since, nano_usd_per_hour, source in self._rates(model or ""):
+            if source == "shipped" and workload in self.learnt_usd_per_hour:
+                break
+            if since <= at:
+                return nano_usd_per_hour, source
+        learnt = self.learnt_usd_per_hour.get(workload)
+        return (_nano(learnt), "learnt") if learnt is not None else None
+
+    def _rates(self, model: str) -> list[tuple[datetime, int, str]]:
+        rates = self._gpu.get(model)
+        if rates is None:
+            rates = [
+                (row.since, _nano(row.usd_per_hour), "book") for row in self.book.gpu if fnmatchcase(model, row.model)
+            ]
+            if model:
+                start = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+                rates += [
+                    (start, _nano(Decimal(usd)), "shipped")
+                    for glob, usd in SHIPPED_GPU_USD_PER_HOUR
+                    if fnmatchcase(model, glob)
+                ][:1]
+            self._gpu[model] = rates
+        return rates
+
+    def learn(self, charge: Charge) -> None:
+        """Take the rate of a workload's accelerators from a charge that says how many hours it is for."""
+        unit = (charge.consumed_unit or "").lower()
+        quantity = charge.consumed_quantity
+        if charge.workload and quantity and quantity > 0 and "hour" in unit and charge.charge_category == "Usage":
+            rate = charge.effective_cost / quantity
+            if 0 < rate <= 1000:
+                self.learnt_usd_per_hour[charge.workload] = rate
+
+    def load_learnt(self, learnt: dict[str, str]) -> None:
+        """Take learnt rates, in dollars an hour by workload, from a snapshot."""
+        self.learnt_usd_per_hour = {workload: Decimal(usd) for workload, usd in learnt.items()}
+
+    def tokens(self, event: TokenUsage) -> Cost | None:
+        """What a token event costs, None where no source knows its model."""
+        begun_at = event.at - timedelta(seconds=event.span_s) if event.span_s else event.at
+        rows = self._tokens.get((event.provider, event.model))
+        if event.cost_usd is not None:
+            nano = _nano(event.cost_usd)
+            first = _from_book(rows[0], event) if rows else self._from_genai(event)
+            return Cost(nano, "reported", nano if first is None else first)
+        if rows:
+            in_force = next((row for row in reversed(rows) if row.since <= begun_at), None)
+            if in_force is not None:
+                nano = _from_book(in_force, event)
+                return Cost(nano, "book", nano if in_force is rows[0] else _from_book(rows[0], event))
+        known = self._from_genai(event)
+        return None if known is None else Cost(known, "genai-prices", known)
+
+    def _from_genai(self, event: TokenUsage) -> int | None:
+        key = (event.provider, event.model)
+        if key in self._unknown:
+            return None
+        usage = Usage(
+            input_tokens=event.input_tokens,
+            output_tokens=event.output_tokens,
+            cache_read_tokens=event.cache_read_tokens,
+            cache_write_tokens=event.cache_write_tokens,
+        )
+        try:
+            found = calc_price(
+                usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at
+            )
+        except LookupError:
+            if len(self._unknown) < 10_000:
+                self._unknown.add(key)
+            return None
+        return _nano(found.total_price)
+
+
+def _from_book(row: TokenPrice, event: TokenUsage) -> int:
+    read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+    usd_per_million = row.input_usd_per_million
+    read_price, write_price = row.cache_read_usd_per_million, row.cache_write_usd_per_million
+    millionths = (
+        (event.input_tokens - read - write) * usd_per_million
+        + read * (usd_per_million if read_price is None else read_price)
+        + write * (usd_per_million if write_price is None else write_price)
+        + event.output_tokens * row.output_usd_per_million
+    )
+    return int((millionths * 1000).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _nano(usd: Decimal) -> int:
+    return int((usd * NANO).to_integral_value(ROUND_HALF_EVEN))

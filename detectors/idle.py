@@ -1,0 +1,227 @@
+"""Idle accelerators: paid for, and by every kind of evidence not used.
+
+A workload is idle while all its accelerators are quiet, at least two families of evidence agree, none contradicts,
+and, where it serves requests, its own counters say that none came. What is missing, stale or contradictory is
+unknown, and unknown is never idle: it opens nothing, and it closes nothing either.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.evidence import EvidenceRules
+from detectors.findings import Cause, Finding, Kind
+from detectors.minute import Floats, Minute, moment, names_of
+from detectors.panel import Fleet
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """What the accelerators of each workload say together. Arrays of (workloads,)."""
+
+    fresh: NDArray[np.int64]  # accelerators that reported lately
+    busy: NDArray[np.int64]
+    families: Floats  # the least that any accelerator has, requests included
+    since_s: Floats  # since when all are quiet
+    until_s: Floats  # up to when that is known
+    usd_per_hour: Floats
+    serves: NDArray[np.bool_]
+    requests_known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class IdleDetector:
+    """Finds workloads whose accelerators have been idle for `after_s`."""
+
+    after_s: float = 1800.0
+    min_families: int = 2
+    stale_spans: float = 3.0  # an accelerator that has been silent for so many of its spans is unknown
+    stale_after_s: float = 300.0  # but never before this
+    gone_after_s: float = 900.0  # an incident whose accelerators have all vanished for so long is over
+    rules: EvidenceRules = field(default_factory=EvidenceRules)
+    name: str = "idle"
+
+    def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
+        """Advance every accelerator by one complete minute; say what is idle and what is so no longer."""
+        self.declare(fleet)
+        self._take_devices(fleet, minute)
+        self._take_usage(fleet, minute)
+        if not len(fleet.devices):
+            return []
+        found = self.gather(fleet, float(minute.end_s))
+        open_ = fleet.workloads.column("idle_open")
+        held_s = found.until_s - found.since_s
+        evident = (
+            (found.fresh > 0)
+            & (found.busy == 0)
+            & (found.families >= self.min_families)
+            & (~found.serves | found.requests_known)
+        )
+        idle = evident & (held_s >= self.after_s)
+        findings = [self._idle(fleet, minute, found, row) for row in np.flatnonzero(idle | (open_ & evident)).tolist()]
+        ended = open_ & (found.busy > 0)
+        ended |= open_ & (fleet.workloads.column("active_s") > fleet.workloads.column("idle_began_s") + 1)
+        ended |= open_ & (found.fresh == 0) & (minute.end_s - fleet.workloads.column("devices_seen_s") > self.gone_after_s)
+        findings += [self._ended(fleet, minute, row) for row in np.flatnonzero(ended).tolist()]
+        began = fleet.workloads.column("idle_began_s")
+        began[idle & ~open_] = found.since_s[idle & ~open_]
+        open_ |= idle
+        open_[ended] = False
+        return findings
+
+    def declare(self, fleet: Fleet) -> None:
+        """The columns that this detector keeps."""
+        for name in ("seen_s", "span_s", "quiet_since_s"):
+            fleet.devices.declare(name, "f8", 0.0)
+        fleet.devices.declare("families", "i4", 0)
+        fleet.devices.declare("busy", "?", False)
+        fleet.devices.declare("lowest_power_w", "f8", np.inf)
+        for name in ("memory_used_ratio", "util_ratio", "power_w"):
+            fleet.devices.declare(name, "f8", np.nan)
+        for name in ("usage_s", "usage_span_s", "usage_first_s", "active_s", "idle_began_s", "devices_seen_s"):
+            fleet.workloads.declare(name, "f8", 0.0)
+        fleet.workloads.declare("idle_open", "?", False)
+
+    def _take_devices(self, fleet: Fleet, minute: Minute) -> None:
+        seen, devices = minute.devices, fleet.devices
+        if not len(seen.row):
+            return
+        evidence = self.rules.judge(devices, seen)
+        seen_s, span_s, since = devices.column("seen_s"), devices.column("span_s"), devices.column("quiet_since_s")
+        gap = minute.end_s - seen_s[seen.row] > np.maximum(self.stale_spans * seen.last_span_s, self.stale_after_s)
+        moved = devices.column("workload")[seen.row] != seen.workload
+        starts = (since[seen.row] == 0) | gap | moved
+        quiet = ~evidence.busy & (evidence.families > 0)
+        since[seen.row] = np.where(quiet, np.where(starts, minute.end_s - seen.span_s, since[seen.row]), 0.0)
+        seen_s[seen.row] = minute.end_s
+        span_s[seen.row] = seen.last_span_s
+        devices.column("families")[seen.row] = evidence.families
+        devices.column("busy")[seen.row] = evidence.busy
+        devices.column("workload")[seen.row] = seen.workload
+        devices.column("usd_per_hour")[seen.row] = np.nan_to_num(seen.usd_per_hour)
+        devices.column("memory_used_ratio")[seen.row] = seen.memory_used_ratio
+        devices.column("util_ratio")[seen.row] = seen.util_ratio
+        devices.column("power_w")[seen.row] = seen.power_w
+        fleet.workloads.column("devices_seen_s")[seen.workload] = minute.end_s
+
+    @staticmethod
+    def _take_usage(fleet: Fleet, minute: Minute) -> None:
+        usage, workloads = minute.usage, fleet.workloads
+        if not len(usage.row):
+            return
+        first = workloads.column("usage_first_s")
+        first[usage.row] = np.where(first[usage.row] == 0, minute.end_s - usage.span_s, first[usage.row])
+        workloads.column("usage_s")[usage.row] = minute.end_s
+        workloads.column("usage_span_s")[usage.row] = usage.span_s
+        active = (usage.requests > 0) | (np.nan_to_num(usage.running) > 0) | (np.nan_to_num(usage.waiting) > 0)
+        workloads.column("active_s")[usage.row[active]] = minute.end_s
+
+    def gather(self, fleet: Fleet, end_s: float) -> Workloads:
+        """Bring the accelerators of each workload together, with what its requests say."""
+        devices, workloads, count = fleet.devices, fleet.workloads, len(fleet.workloads)
+        owner = devices.column("workload")
+        silence_s = end_s - devices.column("seen_s")
+        limit_s = np.maximum(self.stale_spans * devices.column("span_s"), self.stale_after_s)
+        rows = np.flatnonzero((silence_s <= limit_s) & (owner >= 0))
+        at = owner[rows]
+        families = np.full(count, np.inf)
+        np.minimum.at(families, at, devices.column("families")[rows].astype(float))
+        since = np.zeros(count)
+        np.maximum.at(since, at, devices.column("quiet_since_s")[rows])
+        seen = np.full(count, np.inf)
+        np.minimum.at(seen, at, devices.column("seen_s")[rows])
+        usage_s, span = workloads.column("usage_s"), workloads.column("usage_span_s")
+        serves = (usage_s > 0) & (end_s - usage_s < DAY_S) & (span > 0)
+        known = serves & (end_s - usage_s <= np.maximum(self.stale_spans * span, self.stale_after_s))
+        single = (usage_s > 0) & (span == 0)  # one event a request: silence is no news, but a request is
+        last_active = np.maximum(workloads.column("active_s"), workloads.column("usage_first_s"))
+        since = np.where(serves | single, np.maximum(since, last_active), since)
+        return Workloads(
+            fresh=np.bincount(at, minlength=count),
+            busy=np.bincount(at, weights=devices.column("busy")[rows], minlength=count).astype(np.int64),
+            families=np.where(np.isinf(families), 0, families + known),
+            since_s=since,
+            until_s=np.where(serves, np.minimum(seen, usage_s), np.where(np.isinf(seen), 0.0, seen)),
+            usd_per_hour=np.bincount(at, weights=devices.column("usd_per_hour")[rows], minlength=count),
+            serves=serves,
+            requests_known=known,
+        )
+
+    def _idle(self, fleet: Fleet, minute: Minute, found: Workloads, row: int) -> Finding:
+        name = fleet.workloads.keys[row]
+        devices = fleet.devices
+        rows = np.flatnonzero(
+            (devices.column("workload") == row) & (minute.end_s - devices.column("seen_s") <= self.gone_after_s)
+        )
+        already = bool(fleet.workloads.column("idle_open")[row])
+        began_s = float(fleet.workloads.column("idle_began_s")[row]) if already else float(found.since_s[row])
+        idle_s = float(found.until_s[row]) - began_s
+        rate = float(found.usd_per_hour[row])
+        wasted = float((devices.column("usd_per_hour")[rows] * np.maximum(idle_s, 0.0)).sum() / 3600.0)
+        memory, power = devices.column("memory_used_ratio")[rows], devices.column("power_w")[rows]
+        evidence = {"idle_s": idle_s, "wasted_usd": round(wasted, 6), "accelerators": float(len(rows))}
+        evidence["families"] = float(found.families[row])
+        for label, values in (("util_ratio", devices.column("util_ratio")[rows]), ("power_w", power)):
+            if not np.isnan(values).all():
+                evidence[label] = round(float(np.nanmax(values)), 4)
+        held = not np.isnan(memory).all() and float(np.nanmax(memory)) >= self.rules.memory_empty_ratio
+        if not np.isnan(memory).all():
+            evidence["memory_used_ratio"] = round(float(np.nanmax(memory)), 4)
+        if found.serves[row]:
+            evidence["requests"] = 0.0
+        cause = Cause.UTILIZATION
+        if name.endswith("//"):
+            cause = Cause.UNALLOCATED
+        elif found.serves[row]:
+            cause = Cause.NO_TRAFFIC
+        elif held:
+            cause = Cause.MEMORY_HELD
+        return Finding(
+            kind=Kind.IDLE,
+            cause=cause,
+            at=minute.known_at,
+            began_at=moment(began_s),
+            workload=name,
+            team=fleet.teams[row],
+            model=fleet.models[int(rows[0])] if len(rows) else None,
+            devices=names_of(fleet, rows),
+            usd_per_hour=round(rate, 6),
+            usd_so_far=round(wasted, 6),
+            observed=0.0,
+            unit="usd_per_hour_used",
+            expected=round(rate, 6),
+            confidence=0.99 if found.families[row] > self.min_families else 0.95,
+            evidence=evidence,
+        )
+
+    def _ended(self, fleet: Fleet, minute: Minute, row: int) -> Finding:
+        """It is used again, or its accelerators are gone; the end is where the last quiet evidence ended."""
+        workloads, devices = fleet.workloads, fleet.devices
+        began_s = float(workloads.column("idle_began_s")[row])
+        mine = devices.column("workload") == row
+        current = np.flatnonzero(mine & (devices.column("seen_s") == minute.end_s) & devices.column("busy"))
+        ended_s = float(workloads.column("devices_seen_s")[row])
+        if len(current):
+            ended_s = minute.end_s - float(devices.column("span_s")[current].max())
+        elif workloads.column("active_s")[row] > began_s + 1:
+            ended_s = float(workloads.column("active_s")[row] - workloads.column("usage_span_s")[row])
+        ended_s = max(ended_s, began_s)
+        recent = np.flatnonzero(mine & (minute.end_s - devices.column("seen_s") <= self.gone_after_s + 300.0))
+        rate = float(devices.column("usd_per_hour")[recent].sum())
+        wasted = round(rate * (ended_s - began_s) / 3600.0, 6)
+        return Finding(
+            kind=Kind.IDLE,
+            cause=Cause.NO_TRAFFIC if workloads.column("usage_s")[row] > 0 else Cause.MEMORY_HELD,
+            at=minute.known_at,
+            began_at=moment(began_s),
+            ended_at=moment(ended_s),
+            workload=workloads.keys[row],
+            team=fleet.teams[row],
+            cleared=True,
+            usd_per_hour=0.0,
+            usd_so_far=wasted,
+            evidence={"idle_s": ended_s - began_s, "wasted_usd": wasted},
+        )

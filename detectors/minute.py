@@ -1,0 +1,100 @@
+"""A complete minute: what all workloads and accelerators of a partition did, as columns.
+
+A minute closes by event time. Only rows that reported are in it; what was not reported is NaN, never zero.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.findings import Finding
+from detectors.panel import Fleet
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMinute:
+    """Accelerators that reported: arrays of (n,), one entry for each device row."""
+
+    row: Rows  # in Fleet.devices, ascending
+    workload: Rows  # in Fleet.workloads
+    span_s: Floats  # seconds that the samples cover together
+    last_span_s: Floats  # seconds of the latest sample
+    util_ratio: Floats  # largest of the minute, NaN unknown
+    engine_active_ratio: Floats
+    sm_active_ratio: Floats
+    tensor_active_ratio: Floats
+    memory_used_ratio: Floats  # of the latest sample
+    power_w: Floats  # largest
+    usd_per_hour: Floats  # NaN where no price is known
+
+
+@dataclass(frozen=True, slots=True)
+class UsageMinute:
+    """Workloads that reported requests and tokens: arrays of (m,), one entry for each workload row."""
+
+    row: Rows  # in Fleet.workloads, ascending
+    span_s: Floats  # longest span of the events that ended in this minute; 0: single requests
+    requests: Floats
+    errors: Floats
+    input_tokens: Floats
+    output_tokens: Floats
+    running: Floats  # gauges of the latest event, NaN unknown
+    waiting: Floats
+    usd: Floats
+    reference_usd: Floats  # the same tokens at the first price known for their model
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedUse:
+    """Usage in this minute that no price source knows."""
+
+    workload: int
+    model: str
+    tokens: float
+    gpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """Sixty seconds that are complete."""
+
+    end_s: int  # epoch seconds; the minute is [end_s - 60, end_s)
+    lateness_s: int  # how long it was kept open for late events
+    devices: DeviceMinute
+    usage: UsageMinute
+    unpriced: tuple[UnpricedUse, ...] = ()
+    changes: tuple[tuple[int, int, str, str], ...] = ()  # workload row, epoch seconds, kind, summary: the last day's
+
+    @property
+    def known_at(self) -> datetime:
+        """The event time at which a person can be told what this minute shows."""
+        return moment(self.end_s + self.lateness_s)
+
+
+class Detector(Protocol):
+    """Watches every workload of a partition. Pure: the same state and minute give the same answer, always.
+
+    A detector reads no clock (time is the minute it is given), opens no socket and logs nothing.
+    It judges a minute before it learns from it, and does not learn from what it calls odd.
+    """
+
+    name: str
+
+    def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
+        """Advance every row by one complete minute, in place; return what there is to say."""
+
+
+def moment(epoch_s: float) -> datetime:
+    """Epoch seconds as an aware moment in UTC."""
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def names_of(fleet: Fleet, device_rows: Rows, limit: int = 64) -> tuple[str, ...]:
+    """Names of device rows, in order, at most `limit`."""
+    return tuple(fleet.devices.keys[row] for row in device_rows[:limit].tolist())

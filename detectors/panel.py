@@ -1,0 +1,157 @@
+"""Panels: the state of many series as columns, one row each, advanced by all at once.
+
+A panel is bounded: when it is full, new keys share one overflow row, so that their dollars still count.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+OVERFLOW = "__other__"
+VERSION = 1
+
+
+class PanelError(ValueError):
+    """Bytes that are no panel of this version."""
+
+
+class Panel:
+    """Rows by key, columns by name. Columns are numpy arrays of at least `len(panel)` rows."""
+
+    def __init__(self, limit: int) -> None:
+        """At most `limit` rows (counts), the overflow row included."""
+        if limit < 2:
+            raise ValueError(f"a panel needs room for at least 2 rows, got {limit}")
+        self.limit = limit
+        self.keys: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._fill: dict[str, Any] = {}
+        self._capacity = 64
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    @property
+    def full(self) -> bool:
+        """Whether a new key would share the overflow row."""
+        return len(self.keys) >= self.limit - (OVERFLOW not in self._rows)
+
+    def row(self, key: str) -> int:
+        """The row of a key, made where there is none yet; the overflow row once the panel is full."""
+        found = self._rows.get(key)
+        if found is not None:
+            return found
+        if self.full and key != OVERFLOW:
+            return self.row(OVERFLOW)
+        made = len(self.keys)
+        self.keys.append(key)
+        self._rows[key] = made
+        if made >= self._capacity:
+            self._grow(made + 1)
+        return made
+
+    def find(self, key: str) -> int | None:
+        """The row of a key, None where it has none."""
+        return self._rows.get(key)
+
+    def declare(self, name: str, dtype: str, fill: float | int | bool, width: int | None = None) -> None:
+        """A column of `dtype` that begins as `fill`: (rows,) or (rows, width). Declaring it again changes nothing."""
+        if name not in self._columns:
+            shape = (self._capacity,) if width is None else (self._capacity, width)
+            self._columns[name] = np.full(shape, fill, dtype=dtype)
+            self._fill[name] = fill
+
+    def column(self, name: str) -> NDArray[Any]:
+        """The rows of a column in use, to be read and written in place. Don't keep it over a call to `row`."""
+        return self._columns[name][: len(self.keys)]
+
+    def _grow(self, needed: int) -> None:
+        while self._capacity < needed:
+            self._capacity *= 2
+        for name, old in self._columns.items():
+            new = np.full((self._capacity, *old.shape[1:]), self._fill[name], dtype=old.dtype)
+            new[: len(old)] = old
+            self._columns[name] = new
+
+    def to_bytes(self) -> bytes:
+        """Keys and columns; the same rows give the same bytes."""
+        count = len(self.keys)
+        columns = {
+            name: (array.dtype.str, array.shape[1:], array[:count].tobytes())
+            for name, array in sorted(self._columns.items())
+        }
+        return msgspec.msgpack.encode({"version": VERSION, "keys": self.keys, "columns": columns})
+
+    def load(self, data: bytes) -> None:
+        """Take the rows of `to_bytes`. Columns unknown here are dropped, new ones begin as declared."""
+        try:
+            held = msgspec.msgpack.decode(data)
+            version, keys, columns = held["version"], held["keys"], held["columns"]
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise PanelError("these bytes are not a panel") from error
+        if version != VERSION:
+            raise PanelError(f"panel of version {version}; this release reads version {VERSION}")
+        self.keys = list(keys)
+        self._rows = {key: row for row, key in enumerate(self.keys)}
+        self._grow(len(self.keys) + 1)
+        for name, array in self._columns.items():
+            array[:] = self._fill[name]
+            if name in columns:
+                dtype, shape, raw = columns[name]
+                values = np.frombuffer(raw, dtype=dtype).reshape(len(self.keys), *shape)
+                if values.shape[1:] == array.shape[1:]:
+                    array[: len(self.keys)] = values
+
+
+class Fleet:
+    """The panels of one partition: a row for each workload, and one for each accelerator."""
+
+    def __init__(self, *, max_workloads: int = 100_000, max_devices: int = 200_000) -> None:
+        """Bounds are numbers of rows."""
+        self.workloads = Panel(max_workloads)
+        self.devices = Panel(max_devices)
+        self.pairs = Panel(max_workloads)  # a workload and a model, in one key
+        self.teams: list[str | None] = []  # by workload row
+        self.models: list[str | None] = []  # by device row
+        self.devices.declare("workload", "i4", -1)
+        self.devices.declare("usd_per_hour", "f8", 0.0)
+
+    def workload(self, name: str, team: str | None) -> int:
+        """The row of a workload; remembers its latest known team."""
+        row = self.workloads.row(name)
+        if row == len(self.teams):
+            self.teams.append(team)
+        elif team is not None:
+            self.teams[row] = team
+        return row
+
+    def device(self, name: str, model: str | None) -> int:
+        """The row of an accelerator; remembers its model."""
+        row = self.devices.row(name)
+        if row == len(self.models):
+            self.models.append(model)
+        elif model is not None:
+            self.models[row] = model
+        return row
+
+    def to_bytes(self) -> bytes:
+        """All panels and what goes with their rows."""
+        panels = [panel.to_bytes() for panel in (self.workloads, self.devices, self.pairs)]
+        return msgspec.msgpack.encode((panels, self.teams, self.models))
+
+    def load(self, data: bytes) -> None:
+        """Take what `to_bytes` wrote. Raises PanelError for anything else."""
+        try:
+            (workloads, devices, pairs), teams, models = msgspec.msgpack.decode(data)
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            raise PanelError("these bytes are not a fleet") from error
+        self.workloads.load(workloads)
+        self.devices.load(devices)
+        self.pairs.load(pairs)
+        self.teams, self.models = list(teams), list(models)

@@ -1,0 +1,46 @@
+"""Whose is it: the team of a workload, from the event or from the rules of the config, first match wins."""
+
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+
+class TeamRule(Struct, frozen=True, kw_only=True):
+    """Gives a team to what matches all of `match`: globs on cluster, namespace, name, workload or `label.KEY`."""
+
+    match: dict[str, str]
+    team: str
+
+    def fits(self, workload: str, labels: dict[str, str] | None) -> bool:
+        """Whether every glob matches; an absent label matches nothing."""
+        cluster, namespace, name = workload.split("/", 2)
+        known = {"cluster": cluster, "namespace": namespace, "name": name, "workload": workload}
+        for key, glob in self.match.items():
+            value = (labels or {}).get(key[6:]) if key.startswith("label.") else known.get(key)
+            if value is None or not fnmatchcase(value, glob):
+                return False
+        return bool(self.match)
+
+
+class Attribution:
+    """Teams by rule; remembers what it decided for workloads without labels."""
+
+    def __init__(self, rules: tuple[TeamRule, ...]) -> None:
+        """Rules in order."""
+        self.rules = rules
+        self._known: dict[str, str | None] = {}
+
+    def team(self, workload: str, stated: str | None, labels: dict[str, str] | None) -> str | None:
+        """The team of an event: what it states, else the first rule that fits, else None."""
+        if stated or not self.rules:
+            return stated or None
+        if labels:
+            return self._decide(workload, labels)
+        if workload not in self._known:
+            if len(self._known) >= 200_000:
+                self._known.clear()
+            self._known[workload] = self._decide(workload, None)
+        return self._known[workload]
+
+    def _decide(self, workload: str, labels: dict[str, str] | None) -> str | None:
+        return next((rule.team for rule in self.rules if rule.fits(workload, labels)), None)

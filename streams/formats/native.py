@@ -1,0 +1,60 @@
+"""The contract's own format: one JSON object, or an array of them. What is wrong is set aside, the rest goes on."""
+
+from msgspec import DecodeError, Raw, ValidationError, json
+
+from detectors.events import Event
+
+_event = json.Decoder(Event)
+_envelope = json.Decoder(list[Event])
+_raw = json.Decoder(list[Raw])
+
+MAX_EVENT_BYTES = 65_536
+
+
+class Fault:
+    """An event that can't be used: its place in the message, its bytes, and why."""
+
+    __slots__ = ("index", "payload", "reason")
+
+    def __init__(self, index: int, payload: bytes, reason: str) -> None:
+        """`index` is 0 for a message that is no envelope."""
+        self.index, self.payload, self.reason = index, payload, reason
+
+
+def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], list[Fault]]:
+    """The events of a message with their places, and its faults. Never raises for what the bytes hold."""
+    if not message:
+        return [], [Fault(0, message, "empty message")]
+    if len(message) > max_bytes:
+        return [], [Fault(0, message, f"message of {len(message)} bytes, the limit is {max_bytes}")]
+    try:
+        if message.lstrip()[:1] != b"[":
+            return [(0, _single(message))], []
+        return list(enumerate(_envelope.decode(message))), []
+    except (ValidationError, DecodeError, RecursionError, ValueError) as error:
+        if message.lstrip()[:1] != b"[":
+            return [], [Fault(0, message, _words(error))]
+    try:
+        parts = _raw.decode(message)
+    except (DecodeError, RecursionError, ValueError) as error:
+        return [], [Fault(0, message, _words(error))]
+    events: list[tuple[int, Event]] = []
+    faults = []
+    for index, part in enumerate(parts):
+        try:
+            events.append((index, _single(bytes(part))))
+        except (ValidationError, DecodeError, RecursionError, ValueError) as error:
+            faults.append(Fault(index, bytes(part), _words(error)))
+    return events, faults
+
+
+def _single(message: bytes) -> Event:
+    if len(message) > MAX_EVENT_BYTES:
+        raise ValueError(f"event of {len(message)} bytes, the limit is {MAX_EVENT_BYTES}")
+    return _event.decode(message)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error)[:300]

@@ -1,0 +1,78 @@
+"""What each workload costs and does now: the latest complete minute, for people to look at and for second looks."""
+
+import numpy as np
+
+from detectors.idle import IdleDetector
+from detectors.minute import Minute, moment
+from detectors.panel import Fleet
+from store.facts import StatusRow, WorkloadState
+
+
+class Statuses:
+    """Collects which workloads reported since the last look, and describes them."""
+
+    def __init__(self, idle: IdleDetector) -> None:
+        """Uses the idle detector's own view of accelerators, so that both always agree."""
+        self._idle = idle
+        self._rows: set[int] = set()
+        self._end_s = 0
+
+    def take(self, fleet: Fleet, minute: Minute) -> None:
+        """Note a complete minute."""
+        workloads = fleet.workloads
+        workloads.declare("status_s", "f8", 0.0)
+        workloads.declare("token_usd_per_hour", "f8", 0.0)
+        workloads.declare("tokens_per_minute", "f8", np.nan)
+        usage = minute.usage
+        if len(usage.row):
+            span_s = np.maximum(usage.span_s, 60.0)
+            workloads.column("token_usd_per_hour")[usage.row] = usage.usd * 3600.0 / span_s
+            tokens = usage.input_tokens + usage.output_tokens
+            workloads.column("tokens_per_minute")[usage.row] = tokens * 60.0 / span_s
+        rows = np.union1d(minute.devices.workload, usage.row)
+        workloads.column("status_s")[rows] = minute.end_s
+        self._rows.update(rows.tolist())
+        self._end_s = minute.end_s
+
+    def drain(self, fleet: Fleet) -> list[StatusRow]:
+        """Workloads that reported since the last call, by name."""
+        if not self._rows:
+            return []
+        found = self._idle.gather(fleet, float(self._end_s))
+        devices = fleet.devices
+        owner, silence_s = devices.column("workload"), self._end_s - devices.column("seen_s")
+        fresh = silence_s <= np.maximum(self._idle.stale_spans * devices.column("span_s"), self._idle.stale_after_s)
+        rows = []
+        for row in sorted(self._rows, key=lambda row: fleet.workloads.keys[row]):
+            mine = np.flatnonzero(fresh & (owner == row))
+            quiet = bool(found.fresh[row] and not found.busy[row])
+            evident = quiet and found.families[row] >= self._idle.min_families
+            evident = evident and bool(found.requests_known[row] or not found.serves[row])
+            state = WorkloadState.UNKNOWN
+            if found.busy[row] or (not len(mine) and fleet.workloads.column("tokens_per_minute")[row] > 0):
+                state = WorkloadState.BUSY
+            elif evident and found.until_s[row] > found.since_s[row]:
+                state = WorkloadState.IDLE
+            age_s = self._end_s - fleet.workloads.column("usage_s")[row]
+            live = age_s <= max(3.0 * float(fleet.workloads.column("usage_span_s")[row]), 600.0)
+            token_usd = float(fleet.workloads.column("token_usd_per_hour")[row]) if live else 0.0
+            tokens = float(fleet.workloads.column("tokens_per_minute")[row])
+            util, power = devices.column("util_ratio")[mine], devices.column("power_w")[mine]
+            rows.append(
+                StatusRow(
+                    workload=fleet.workloads.keys[row],
+                    team=fleet.teams[row],
+                    at=moment(float(fleet.workloads.column("status_s")[row])),
+                    state=state,
+                    usd_per_hour=round(float(found.usd_per_hour[row]) + token_usd, 6),
+                    devices=len(mine),
+                    idle_devices=int((devices.column("quiet_since_s")[mine] > 0).sum()) if evident else 0,
+                    gpu_model=fleet.models[int(mine[0])] if len(mine) else None,
+                    util_ratio=None if np.isnan(util).all() else round(float(np.nanmean(util)), 4),
+                    power_w=None if np.isnan(power).all() else round(float(np.nanmean(power)), 1),
+                    tokens_per_minute=None if np.isnan(tokens) else round(tokens if live else 0.0, 3),
+                    idle_since=moment(float(found.since_s[row])) if state is WorkloadState.IDLE else None,
+                )
+            )
+        self._rows.clear()
+        return rows
