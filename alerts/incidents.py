@@ -8,17 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
+from msgspec.structs import replace
 
+from alerts.reasons import Reason
+from alerts.severity import Severity, SeverityPolicy
 from detectors.findings import Cause, Finding, Kind
-
-
-class Severity(StrEnum):
-    """How loudly it is said: wake someone, tell someone, or record and digest only."""
-
-    PAGE = "page"
-    WARN = "warn"
-    INFO = "info"
 
 
 class Step(StrEnum):
@@ -67,4 +62,220 @@ def incident_id(fingerprint: str, began_at: datetime) -> str:
     return "inc_" + b32encode(digest).decode().lower()
 
 
-__all__ = ["Finding", "Incident", "Severity", "Step", "incident_id"]
+class Spoken(Struct, frozen=True):
+    """The labels under which an incident was once spoken of: who was told then is told of its end as well."""
+
+    severity: Severity
+    cause: Cause
+    team: str | None
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """A change that is worth a message: the incident after it, and why it is worth one."""
+
+    incident: Incident
+    step: Step
+    reason: Reason
+    spoken: tuple[Spoken, ...] = ()  # how it was spoken of before, oldest first, each once
+
+
+class SnapshotUnreadable(ValueError):
+    """The bytes of a book that this version of the service can't read."""
+
+
+class _Entry(Struct):
+    incident: Incident
+    told_usd: float  # dollars so far, as the latest message said
+    spoken: tuple[Spoken, ...]
+
+
+class _State(Struct):
+    version: int
+    entries: dict[str, _Entry] = {}  # open incidents by fingerprint
+    ended: dict[str, datetime] = {}  # when the last incident of a fingerprint was resolved; oldest first
+    forgotten_until: datetime | None = None  # no ending later than this was ever forgotten
+    changed: dict[str, Incident] = {}  # by incident_id, in order of first touch
+
+
+_VERSION = 1
+_NOTHING_STATED = 0.0
+
+
+class Book:
+    """The open incidents of one partition.
+
+    Findings carry absolute figures, so one that comes twice, or late, changes nothing: what is older than the
+    incident's latest news, or not later than its end, is let go. Severity only rises while an incident lasts.
+    """
+
+    def __init__(self, severity: SeverityPolicy, *, endings_remembered: int = 10_000) -> None:
+        """Begin with nothing open. Beyond `endings_remembered`, the oldest ending is forgotten first."""
+        self._policy = severity
+        self._endings_remembered = endings_remembered
+        self._state = _State(version=_VERSION)
+
+    @property
+    def open(self) -> list[Incident]:
+        """Every incident that is not resolved, in order of opening."""
+        return [entry.incident for entry in self._state.entries.values()]
+
+    def apply(self, finding: Finding) -> Transition | None:
+        """Take one finding in; return the change that is worth a message, or None."""
+        entry = self._state.entries.get(finding.fingerprint)
+        if entry is None:
+            return None if finding.cleared else self._open(finding)
+        if finding.at < entry.incident.updated_at:
+            return None
+        return self._resolve(entry, finding) if finding.cleared else self._update(entry, finding)
+
+    def drain(self) -> list[Incident]:
+        """Hand out the incidents touched since the last call, in order of first touch, and forget that they were."""
+        changed = list(self._state.changed.values())
+        self._state.changed.clear()
+        return changed
+
+    def to_bytes(self) -> bytes:
+        """Everything the book knows, to be kept with the progress of its partition."""
+        return msgpack.encode(self._state)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, severity: SeverityPolicy) -> "Book":
+        """Raises SnapshotUnreadable for bytes that another version wrote."""
+        try:
+            state = msgpack.decode(data, type=_State)
+        except ValueError as error:
+            raise SnapshotUnreadable(f"the book of incidents can't be decoded: {error}") from error
+        if state.version != _VERSION:
+            raise SnapshotUnreadable(
+                f"the book of incidents has version {state.version}, this service reads {_VERSION}; "
+                "start the version that wrote it, or let the partition be read again"
+            )
+        book = cls(severity)
+        book._state = state
+        return book
+
+    def _open(self, finding: Finding) -> Transition | None:
+        fingerprint = finding.fingerprint
+        ended_at = self._state.ended.pop(fingerprint, None)
+        if ended_at is not None and finding.at <= ended_at:
+            self._state.ended[fingerprint] = ended_at
+            return None
+        incident = Incident(
+            incident_id=incident_id(fingerprint, self._distinct_beginning(finding, ended_at)),
+            fingerprint=fingerprint,
+            kind=finding.kind,
+            cause=finding.cause,
+            severity=self._policy.of(finding),
+            began_at=finding.began_at,
+            detected_at=finding.at,
+            updated_at=finding.at,
+            workload=finding.workload,
+            team=finding.team,
+            model=finding.model,
+            budget=finding.budget,
+            devices=finding.devices,
+            usd_per_hour=finding.usd_per_hour,
+            usd_so_far=finding.usd_so_far,
+            usd_if_ignored=finding.usd_if_ignored,
+            observed=finding.observed,
+            expected=finding.expected,
+            unit=finding.unit,
+            confidence=finding.confidence,
+            evidence=finding.evidence,
+            changes=finding.changes,
+        )
+        entry = _Entry(incident, incident.usd_so_far, ())
+        self._state.entries[fingerprint] = entry
+        return self._say(entry, Step.OPENED, Reason.FIRST_TIME)
+
+    def _distinct_beginning(self, finding: Finding, ended_at: datetime | None) -> datetime:
+        """The moment that the id derives from.
+
+        A condition may come back with a beginning that its resolved incident already covers; the id then derives from
+        the minute in which it was seen again, which is later than every moment an earlier id of it derived from.
+        """
+        covered_until = ended_at or self._state.forgotten_until
+        return finding.at if covered_until is not None and finding.began_at <= covered_until else finding.began_at
+
+    def _update(self, entry: _Entry, finding: Finding) -> Transition | None:
+        was = entry.incident
+        severity = max(was.severity, self._policy.of(finding), key=lambda one: one.loudness)
+        entry.incident = replace(
+            was,
+            severity=severity,
+            cause=was.cause if finding.cause is Cause.UNKNOWN else finding.cause,
+            updated_at=finding.at,
+            team=finding.team or was.team,
+            devices=finding.devices or was.devices,
+            usd_per_hour=finding.usd_per_hour,
+            usd_so_far=finding.usd_so_far,
+            usd_if_ignored=finding.usd_if_ignored,
+            observed=finding.observed,
+            expected=finding.expected,
+            unit=finding.unit,
+            confidence=finding.confidence,
+            evidence=finding.evidence,
+            changes=finding.changes or was.changes,
+        )
+        if severity is not was.severity:
+            return self._say(entry, Step.UPDATED, Reason.SEVERITY_RAISED)
+        if severity is not Severity.INFO and self._doubled(entry):
+            return self._say(entry, Step.UPDATED, Reason.DOLLARS_DOUBLED)
+        self._touch(entry.incident)
+        return None
+
+    def _doubled(self, entry: _Entry) -> bool:
+        return entry.incident.usd_so_far >= max(2 * entry.told_usd, self._policy.say_again_from_usd)
+
+    def _resolve(self, entry: _Entry, finding: Finding) -> Transition:
+        """Close with the clearing finding's figures; a figure that it does not state stays as it was."""
+        was = entry.incident
+        entry.incident = replace(
+            was,
+            updated_at=finding.at,
+            resolved_at=finding.at,
+            usd_per_hour=finding.usd_per_hour if finding.usd_per_hour != _NOTHING_STATED else was.usd_per_hour,
+            usd_so_far=finding.usd_so_far if finding.usd_so_far != _NOTHING_STATED else was.usd_so_far,
+            usd_if_ignored=finding.usd_if_ignored if finding.usd_if_ignored is not None else was.usd_if_ignored,
+            observed=finding.observed if finding.observed is not None else was.observed,
+            expected=finding.expected if finding.expected is not None else was.expected,
+            evidence=finding.evidence or was.evidence,
+            changes=finding.changes or was.changes,
+        )
+        transition = self._say(entry, Step.RESOLVED, Reason.RESOLVED)
+        del self._state.entries[was.fingerprint]
+        self._remember_end(was.fingerprint, finding.at)
+        return transition
+
+    def _remember_end(self, fingerprint: str, at: datetime) -> None:
+        ended = self._state.ended
+        ended[fingerprint] = at
+        while len(ended) > self._endings_remembered:
+            forgotten = ended.pop(next(iter(ended)))
+            self._state.forgotten_until = max(forgotten, self._state.forgotten_until or forgotten)
+
+    def _say(self, entry: _Entry, step: Step, reason: Reason) -> Transition:
+        if step is not Step.OPENED:
+            entry.incident = replace(entry.incident, transition=entry.incident.transition + 1)
+        incident, before = entry.incident, entry.spoken
+        entry.told_usd = incident.usd_so_far
+        entry.spoken = tuple(dict.fromkeys((*before, Spoken(incident.severity, incident.cause, incident.team))))
+        self._touch(incident)
+        return Transition(incident=incident, step=step, reason=reason, spoken=before)
+
+    def _touch(self, incident: Incident) -> None:
+        self._state.changed[incident.incident_id] = incident
+
+
+__all__ = [
+    "Book",
+    "Finding",
+    "Incident",
+    "Severity",
+    "SeverityPolicy",
+    "SnapshotUnreadable",
+    "Spoken",
+    "Step",
+    "Transition",
+    "incident_id",
+]

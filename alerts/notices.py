@@ -7,20 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from alerts.incidents import Incident, Step
-
-
-class Reason(StrEnum):
-    """Why something is said, or not said. Stored, counted and tested."""
-
-    FIRST_TIME = "first_time"
-    SEVERITY_RAISED = "severity_raised"
-    DOLLARS_DOUBLED = "dollars_doubled"
-    ACKNOWLEDGED = "acknowledged"
-    RESOLVED = "resolved"
-    WEEKLY = "weekly"
-    ACTION_WARNED = "action_warned"
-    ACTION_PROPOSED = "action_proposed"
-    ACTION_DONE = "action_done"
+from alerts.reasons import Reason
 
 
 class Notice(Struct, frozen=True, kw_only=True):

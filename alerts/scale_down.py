@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from alerts.matching import Matcher
+
 
 class Mode(StrEnum):
     """How far scale-down may go."""
@@ -47,3 +49,108 @@ class Action(Struct, frozen=True, kw_only=True):
     approved_by: str | None = None
     expires_at: datetime | None = None
     transition: int = 0
+    warned_at: datetime | None = None  # absent: as late as `at`
+    executed_at: datetime | None = None  # absent, once executed: as late as `at`
+
+
+class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
+    """What must hold before anything is stopped. As it comes, it only observes.
+
+    Nothing can be stopped, and nobody is asked, unless `enabled` is set, `mode` is propose or auto, the selector is not
+    empty (an empty one matches nothing) and a target is configured; short of that the mode is observe.
+    The share of accelerators is strict: in a fleet of fewer than 20, 5 percent is less than one, and the owner has to
+    raise it.
+    """
+
+    mode: Mode = Mode.OBSERVE
+    enabled: bool = False
+    target: str | None = None  # name of the configured target that carries it out
+    selector: tuple[Matcher, ...] = ()  # which incidents; all must match
+    protected: tuple[str, ...] = ()  # globs on workload: never touched
+    warn_after_s: float = 1800.0  # idle time
+    propose_after_s: float = 3600.0  # idle time
+    act_after_s: float = 7200.0  # idle time, where no person has approved
+    warning_lead_s: float = 900.0  # at least this long between the warning and the act
+    approval_valid_s: float = 3600.0  # an approval older than this is asked for again
+    recheck_valid_s: float = 600.0  # a second look older than this is taken again
+    verify_within_s: float = 1800.0  # the telemetry must prove the act within this time
+    keep_s: float = 86400.0  # how long "keep running" holds
+    fresh_within_s: float = 180.0  # the newest telemetry may be this old
+    min_evidence_families: int = 2
+    max_workloads_per_hour: int = 4
+    max_gpu_ratio_per_hour: float = 0.05  # 0 to 1, of the fleet
+    max_gpu_ratio_per_day: float = 0.10  # 0 to 1, of the fleet
+    correlated_ratio: float = 0.2  # 0 to 1, of the fleet turning idle within 10 minutes: the telemetry is suspect
+    correlated_more_than_gpus: int = 3  # and at least more than this many
+
+    @property
+    def effective_mode(self) -> Mode:
+        """How far it may really go, with what is configured."""
+        armed = self.enabled and bool(self.selector) and self.target is not None
+        return self.mode if armed else Mode.OBSERVE
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """A workload's accelerators as they are seen at the moment of deciding. Absent means unknown, never zero."""
+
+    state: str  # "busy", "idle" or "unknown"
+    fresh_age_s: float | None  # age of the newest telemetry
+    families: int  # independent kinds of evidence that say idle: utilisation, power, tokens...
+    gpus: int  # accelerators that the workload holds
+    fleet_gpus: int
+    newly_idle_gpus: int  # in the whole fleet, within the last 10 minutes
+    replicas: int = 1
+    idle_s: float | None = None  # where known; else counted from the incident's beginning
+    protected: bool = False  # marked by its owner
+    warning_delivered: bool = False  # a channel has accepted the warning of this action
+
+
+class Why(StrEnum):
+    """Why an action takes a step, or none. Stored, counted and tested."""
+
+    # why it takes a step
+    IDLE_LONG_ENOUGH = "idle_long_enough"
+    MODE_RAISED = "mode_raised"  # was only observed until now: it begins again with a warning
+    KEEP_ENDED = "keep_ended"
+    APPROVAL_EXPIRED = "approval_expired"  # asked again
+    RECHECK_EXPIRED = "recheck_expired"  # looked at again
+    TARGET_CHANGED = "target_changed"  # it is no longer what was approved: asked again
+    SECOND_LOOK_HOLDS = "second_look_holds"
+    ALL_RULES_HOLD = "all_rules_hold"
+    BUSY_AGAIN = "busy_again"
+    GPUS_GONE = "gpus_gone"
+    NOT_SEEN_TO_STOP = "not_seen_to_stop"
+    APPROVED_BY_PERSON = "approved_by_person"
+    KEPT_BY_PERSON = "kept_by_person"
+    UNDONE_BY_PERSON = "undone_by_person"
+    # why it takes none
+    PAUSED = "paused"
+    NOT_IDLE = "not_idle"  # the incident is of another kind, or over
+    NO_WORKLOAD = "no_workload"  # nobody's accelerators: there is nothing to scale
+    NOT_SELECTED = "not_selected"
+    PROTECTED = "protected"
+    STATE_UNKNOWN = "state_unknown"
+    BUSY = "busy"
+    TELEMETRY_STALE = "telemetry_stale"
+    TOO_LITTLE_EVIDENCE = "too_little_evidence"
+    FLEET_UNKNOWN = "fleet_unknown"
+    CORRELATED_IDLE = "correlated_idle"
+    TOO_EARLY = "too_early"
+    OBSERVE_ONLY = "observe_only"
+    NOT_APPROVED = "not_approved"
+    WARNED_TOO_LATELY = "warned_too_lately"
+    WARNING_NOT_DELIVERED = "warning_not_delivered"
+    WORKLOAD_LIMIT = "workload_limit"
+    GPU_LIMIT = "gpu_limit"
+    WAITING_FOR_PROOF = "waiting_for_proof"
+    KEPT = "kept"
+    OVER = "over"  # verified, failed or undone
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The next step of an action, or none, and why. `action` is the action after it (or as it stays)."""
+
+    step: ActionStep | None
+    reason: Why
+    action: Action | None
+    trips_breaker: bool = False  # so much turned idle at once that all acting must stop until a person resets it
