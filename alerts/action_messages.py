@@ -52,7 +52,12 @@ def action_blocks(action: Action, *, link: str | None) -> list[Block]:
 def action_text(action: Action, *, link: str | None = None) -> str:
     """The action in lines of plain text."""
     lines = [action_title(action), "", *(f"{label}: {clean(value)}" for label, value, _ in _figures(action))]
-    lines += ["", action_sentence(action), "", f"{action.action_id} of {action.incident_id}, data to {moment(action.at)}"]
+    lines += [
+        "",
+        action_sentence(action),
+        "",
+        f"{action.action_id} of {action.incident_id}, data to {moment(action.at)}",
+    ]
     return "\n".join([*lines, link] if link else lines)
 
 

@@ -77,7 +77,10 @@ def plain_text(incident: Incident, *, link: str | None = None) -> str:
     if state := state_in_words(incident):
         lines.append(state)
     price = f", {_price(incident)}" if _price(incident) else ""
-    lines += ["", f"{incident.incident_id}, {incident.kind} / {incident.cause}{price}, data to {moment(incident.updated_at)}"]
+    lines += [
+        "",
+        f"{incident.incident_id}, {incident.kind} / {incident.cause}{price}, data to {moment(incident.updated_at)}",
+    ]
     if link:
         lines.append(link)
     return "\n".join(lines)[:MESSAGE_TEXT_MAX]
