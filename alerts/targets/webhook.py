@@ -1,0 +1,238 @@
+"""The scale-down webhook: a signed request that expires, to a receiver of the owner's (contract, section 4).
+
+Its id is the action's and stays the same over retries, so that a receiver carries it out once. An answer of 2xx means
+that the request was taken; that anything has stopped is proved by the telemetry alone.
+"""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_network
+from time import monotonic
+from typing import Literal
+from urllib.parse import SplitResult
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from alerts.channels.retry_after import retry_after_s
+from alerts.notices import Outcome, Receipt
+from alerts.scale_down import Action
+from alerts.secrets import Secret
+from alerts.targets.addresses import AddressRefused, Resolve, check_url, pinned, resolve
+from alerts.targets.signature import check_secret, sign
+
+BODY_MAX_BYTES = 20_000
+ANSWER_MAX_BYTES = 64 * 1024
+VALID_FOR = timedelta(minutes=10)  # where the action itself does not say
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """What is to be scaled."""
+
+    kind: str
+    namespace: str
+    name: str
+    cluster: str
+    observed_generation: str | None
+
+
+class ReplicaChange(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """From how many replicas to how many."""
+
+    from_: int
+    to: int
+
+
+class Scale(Struct, frozen=True, kw_only=True):
+    """A change of scale."""
+
+    replicas: ReplicaChange
+
+
+class Grounds(Struct, frozen=True, kw_only=True):
+    """Why, in figures."""
+
+    kind: str
+    idle_s: float
+    usd_per_hour: float
+    usd_so_far: float
+    evidence: dict[str, float]
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """The body of the webhook."""
+
+    type: Literal["scale_down.execute", "scale_down.undo"]
+    version: int = 1
+    action_id: str
+    expires_at: datetime
+    dry_run: bool
+    workload: str
+    team: str | None
+    target: Target
+    change: Scale
+    undo: Scale
+    reason: Grounds
+    approved_by: str | None
+    incident_id: str
+    incident_url: str | None
+
+
+class WebhookTarget:
+    """Asks one receiver to scale workloads down, or back up."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        secrets: tuple[Secret, ...],
+        link_base: str | None = None,
+        target_kind: str = "Deployment",
+        allow_insecure_loopback: bool = False,
+        allowed_networks: tuple[str, ...] = (),
+        timeout_s: float = 15.0,
+        transport: httpx.BaseTransport | None = None,
+        resolve: Resolve = resolve,
+    ) -> None:
+        """Raises AddressRefused for an URL, and SignatureError for a secret, that cannot be used."""
+        self._loopback = allow_insecure_loopback
+        self._url: SplitResult = check_url(url, allow_insecure_loopback=allow_insecure_loopback)
+        for secret in secrets:
+            check_secret(secret)
+        self._secrets = secrets
+        self._link_base = link_base
+        self._target_kind = target_kind
+        self._allowed = tuple(ip_network(text) for text in allowed_networks)
+        self._timeout_s = timeout_s
+        self._resolve = resolve
+        self._client = httpx.Client(transport=transport, timeout=timeout_s, follow_redirects=False, trust_env=False)
+
+    def execute(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
+        """Ask for the scale-down. DELIVERED: taken. RETRY is safe at any time, until the action expires."""
+        message_id = f"{action.action_id}_dry" if dry_run else action.action_id
+        return self._post(message_id, request(action, self._target_kind, self._link_base, dry_run=dry_run), now)
+
+    def undo(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
+        """Ask for the replicas back, under an id of its own, valid from now."""
+        there = request(action, self._target_kind, self._link_base, dry_run=dry_run)
+        back = msgspec.structs.replace(
+            there, type="scale_down.undo", change=there.undo, undo=there.change, expires_at=_utc(now) + VALID_FOR
+        )
+        return self._post(f"{action.action_id}_undo{'_dry' if dry_run else ''}", back, now)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def _post(self, message_id: str, asked: Request, now: datetime) -> Receipt:
+        if now >= asked.expires_at:
+            return Receipt(outcome=Outcome.REFUSED, detail="the action has expired; nothing was sent")
+        body = _encoded(asked)
+        try:
+            port = self._url.port or (443 if self._url.scheme == "https" else 80)
+            sent = self._request(port, body, sign(self._secrets, message_id, int(now.timestamp()), body))
+            answer = self._client.send(sent, stream=True)
+        except AddressRefused as error:
+            return Receipt(outcome=Outcome.REFUSED, detail=str(error))
+        except (httpx.TransportError, OSError) as error:
+            return Receipt(outcome=Outcome.RETRY, detail=f"no answer from the receiver ({type(error).__name__})")
+        try:
+            _drain(answer, monotonic() + self._timeout_s)
+        finally:
+            answer.close()
+        return _read(answer, message_id)
+
+    def _request(self, port: int, body: bytes, signed: dict[str, str]) -> httpx.Request:
+        """The request to the address that was checked, with the name kept for TLS and the Host header."""
+        host = str(self._url.hostname)
+        address = pinned(host, port, allowed=self._allowed, loopback=self._loopback, resolve=self._resolve)
+        literal = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
+        path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
+        headers = {
+            "host": self._url.netloc,
+            "content-type": "application/json",
+            "user-agent": "emberwatch",
+            "accept-encoding": "identity",
+            **signed,
+        }
+        return self._client.build_request(
+            "POST",
+            f"{self._url.scheme}://{literal}:{port}{path}",
+            content=body,
+            headers=headers,
+            extensions={"sni_hostname": host},
+        )
+
+
+def request(action: Action, target_kind: str, link_base: str | None, *, dry_run: bool) -> Request:
+    """The body for an action; it depends on the action alone, so that each retry says the same."""
+    cluster, namespace, name = action.workload.split("/", 2)
+    generation = action.evidence.get("observed_generation")
+    before, after = action.replicas_from, action.replicas_to
+    return Request(
+        type="scale_down.execute",
+        action_id=action.action_id,
+        expires_at=_utc(action.expires_at or action.at + VALID_FOR),
+        dry_run=dry_run,
+        workload=action.workload,
+        team=action.team,
+        target=Target(
+            kind=target_kind,
+            namespace=namespace,
+            name=name,
+            cluster=cluster,
+            observed_generation=None if generation is None else f"{generation:.0f}",
+        ),
+        change=Scale(replicas=ReplicaChange(from_=before, to=after)),
+        undo=Scale(replicas=ReplicaChange(from_=after, to=before)),
+        reason=Grounds(
+            kind="idle",
+            idle_s=action.evidence.get("idle_s", 0.0),
+            usd_per_hour=action.usd_per_hour,
+            usd_so_far=action.evidence.get("usd_so_far", action.evidence.get("wasted_usd", 0.0)),
+            evidence=action.evidence,
+        ),
+        approved_by=action.approved_by,
+        incident_id=action.incident_id,
+        incident_url=f"{link_base.rstrip('/')}/incidents/{action.incident_id}" if link_base else None,
+    )
+
+
+def _encoded(asked: Request) -> bytes:
+    """The JSON, below 20 kB: evidence is dropped before the limit is broken."""
+    body = msgspec.json.encode(asked)
+    if len(body) < BODY_MAX_BYTES:
+        return body
+    return msgspec.json.encode(
+        msgspec.structs.replace(asked, reason=msgspec.structs.replace(asked.reason, evidence={}))
+    )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+def _drain(answer: httpx.Response, until_s: float) -> None:
+    """Read what the receiver says, so that the connection can be used again, but no more than 64 kB and not for long."""
+    size = 0
+    try:
+        for piece in answer.iter_raw(chunk_size=8192):
+            size += len(piece)
+            if size > ANSWER_MAX_BYTES or monotonic() > until_s:
+                return
+    except httpx.TransportError:
+        return  # the status has come, and that is all that counts
+
+
+def _read(answer: httpx.Response, message_id: str) -> Receipt:
+    status = answer.status_code
+    if 200 <= status < 300:
+        return Receipt(outcome=Outcome.DELIVERED, reference=message_id)
+    if status in (408, 425, 429) or status >= 500:
+        wait_s = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
+        return Receipt(outcome=Outcome.RETRY, retry_after_s=wait_s, detail=f"the receiver answered {status}")
+    if status == 410:
+        return Receipt(outcome=Outcome.REFUSED, detail="the receiver is gone (410); disable this target")
+    if 300 <= status < 400:
+        return Receipt(outcome=Outcome.REFUSED, detail=f"the receiver redirects ({status}); give its final address")
+    return Receipt(outcome=Outcome.REFUSED, detail=f"the receiver refused the request ({status})")

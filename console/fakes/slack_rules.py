@@ -1,0 +1,96 @@
+"""Slack's documented limits on a message."""
+
+import json
+from typing import Any
+
+BLOCKS_MAX = 50
+ALL_BLOCKS_MAX = 13_200
+TEXT_MAX = 40_000
+SECTION_MAX = 3000
+FIELD_MAX = 2000
+HEADER_MAX = 150
+URL_MAX = 3000
+
+
+def fault(body: dict[str, Any]) -> str | None:
+    """Slack's error code for what is wrong with a message; None if it is right."""
+    text, blocks = body.get("text") or "", body.get("blocks") or []
+    if not text and not blocks:
+        return "no_text"
+    if len(text) > TEXT_MAX:
+        return "msg_too_long"
+    if not isinstance(blocks, list) or len(blocks) > BLOCKS_MAX:
+        return "invalid_blocks"
+    ids = [b["block_id"] for b in blocks if isinstance(b, dict) and "block_id" in b]
+    if len(ids) != len(set(ids)) or not all(isinstance(b, dict) and _is_block(b) for b in blocks):
+        return "invalid_blocks"
+    if len(json.dumps(blocks, ensure_ascii=False)) > ALL_BLOCKS_MAX:
+        return "msg_blocks_too_long"
+    metadata = body.get("metadata")
+    if metadata is not None and not (
+        isinstance(metadata, dict)
+        and isinstance(metadata.get("event_type"), str)
+        and isinstance(metadata.get("event_payload"), dict)
+    ):
+        return "invalid_metadata_format"
+    return None
+
+
+def _is_block(block: dict[str, Any]) -> bool:
+    if not 0 < len(block.get("block_id", "x")) <= 255:
+        return False
+    kind = block.get("type")
+    if kind == "header":
+        return _is_text(block.get("text"), HEADER_MAX, kinds=("plain_text",))
+    if kind == "section":
+        return _is_section(block)
+    if kind == "context":
+        elements = block.get("elements")
+        return isinstance(elements, list) and 0 < len(elements) <= 10 and all(map(_is_in_context, elements))
+    if kind == "actions":
+        elements = block.get("elements")
+        return isinstance(elements, list) and 0 < len(elements) <= 25 and all(map(_is_button, elements))
+    if kind == "image":
+        return _is_image(block)
+    return kind == "divider"
+
+
+def _is_section(block: dict[str, Any]) -> bool:
+    fields = block.get("fields")
+    if fields is not None and not (
+        isinstance(fields, list) and 0 < len(fields) <= 10 and all(_is_text(f, FIELD_MAX) for f in fields)
+    ):
+        return False
+    return _is_text(block["text"], SECTION_MAX) if "text" in block else fields is not None
+
+
+def _is_text(value: Any, limit: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> bool:
+    if not isinstance(value, dict) or value.get("type") not in kinds or not isinstance(value.get("text"), str):
+        return False
+    return 0 < len(value["text"]) <= limit and (value["type"] == "plain_text" or "emoji" not in value)
+
+
+def _is_in_context(element: Any) -> bool:
+    return _is_text(element, SECTION_MAX) or (isinstance(element, dict) and _is_image(element))
+
+
+def _is_image(element: dict[str, Any]) -> bool:
+    url, alt = element.get("image_url"), element.get("alt_text")
+    return (
+        element.get("type") == "image"
+        and isinstance(url, str)
+        and 0 < len(url) <= URL_MAX
+        and isinstance(alt, str)
+        and 0 < len(alt) <= 2000
+    )
+
+
+def _is_button(element: Any) -> bool:
+    return (
+        isinstance(element, dict)
+        and element.get("type") == "button"
+        and _is_text(element.get("text"), 75, kinds=("plain_text",))
+        and len(element.get("value", "")) <= 2000
+        and len(element.get("url", "")) <= URL_MAX
+        and len(element.get("action_id", "")) <= 255
+    )
