@@ -233,7 +233,7 @@ class Book:
         entry.incident = replace(
             was,
             updated_at=finding.at,
-            resolved_at=finding.at,
+            resolved_at=max(finding.ended_at or finding.at, was.began_at),
             usd_per_hour=finding.usd_per_hour if finding.usd_per_hour != _NOTHING_STATED else was.usd_per_hour,
             usd_so_far=finding.usd_so_far if finding.usd_so_far != _NOTHING_STATED else was.usd_so_far,
             usd_if_ignored=finding.usd_if_ignored if finding.usd_if_ignored is not None else was.usd_if_ignored,

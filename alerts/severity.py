@@ -59,7 +59,7 @@ class SeverityPolicy(Struct, frozen=True, kw_only=True):
         )
 
     def _told(self, finding: Finding) -> Severity:
-        worth = finding.usd_per_hour >= self.warn_usd_per_hour or finding.usd_so_far >= self.warn_usd
+        worth = abs(finding.usd_per_hour) >= self.warn_usd_per_hour or abs(finding.usd_so_far) >= self.warn_usd
         return Severity.WARN if worth else Severity.INFO
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from alerts.incidents import Book, Transition
+from alerts.incidents import Book, SeverityPolicy, Transition
 from alerts.notices import Notice
 from detectors.events import Change, Charge, Event, GpuSample, TokenUsage
 from detectors.minute import Detector, moment
@@ -76,14 +76,15 @@ class Pipeline:
         statuses: Statuses,
         pricer: Pricer,
         attribution: Attribution,
-        book: Book,
+        severity: SeverityPolicy,
         route: Callable[[Transition], list[Notice]],
         limits: Limits,
     ) -> None:
         """Everything it works with is handed in."""
         self.partition, self.limits = partition, limits
         self.detectors, self.statuses, self.route = tuple(detectors), statuses, route
-        self.pricer, self.attribution, self.book = pricer, attribution, book
+        self.pricer, self.attribution = pricer, attribution
+        self.severity, self.book = severity, Book(severity)
         self.fleet = Fleet(max_workloads=limits.max_workloads, max_devices=limits.max_devices)
         self.clock = Clock(lateness_ms=limits.allowed_lateness_s * 1000, silence_ms=limits.silence_s * 1000)
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
@@ -166,7 +167,7 @@ class Pipeline:
             self.clock = msgspec.convert(held["clock"], Clock)
             self.open = msgspec.convert(held["open"], dict[int, OpenMinute])
             self.changes = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
-            self.book.load(held["book"])
+            self.book = Book.from_bytes(held["book"], self.severity)
             self.pricer.load_learnt(held["learnt"])
         except (msgspec.MsgspecError, PanelError, KeyError, ValueError) as error:
             raise SnapshotError(f"snapshot of partition {self.partition} is damaged: {error}") from error
