@@ -1,0 +1,171 @@
+"""The database: how it is opened, and what a transaction is. SQLite or PostgreSQL, by the URL."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from store.errors import StoreError, StoreUnavailable
+from store.migrate import migrate
+
+BUSY_TIMEOUT_S = 30.0  # the longest wait for another writer
+POSTGRES_DEFAULTS = {
+    "application_name": "emberwatch",
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "options": (
+        "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+    ),
+}
+
+
+class Database:
+    """Hands out transactions, and turns every driver's error into a StoreError."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._one_connection = isinstance(engine.pool, StaticPool)
+        self._one_writer = engine.dialect.name == "sqlite"
+        self._lock = RLock()
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Open the database and bring its schema up to date. Raises StoreError, StoreUnavailable."""
+        database = cls(_engine(_parsed(url)))
+        try:
+            with database.writing() as connection:
+                migrate(connection)
+        except StoreError:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that only looks."""
+        with self._transaction(self._engine, alone=self._one_connection) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that writes: all of it, or nothing where an error leaves the block."""
+        with self._transaction(self._writer, alone=self._one_writer) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, engine: Engine, *, alone: bool) -> Iterator[Connection]:
+        with ExitStack() as stack:
+            if alone:
+                if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
+                    raise StoreUnavailable(f"the store stayed busy for {BUSY_TIMEOUT_S:g} s; try again")
+                stack.callback(self._lock.release)
+            stack.enter_context(_own_errors())
+            yield stack.enter_context(engine.begin())
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _translated(error) from None  # the driver's own error may quote rows, and so payloads
+    except OverflowError:
+        raise StoreError("a number is too large for the store; integers must fit into 64 bits") from None
+
+
+def _translated(error: SQLAlchemyError) -> StoreError:
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    if isinstance(cause, StoreError):
+        return cause
+    said = (str(cause).strip().splitlines() or [""])[0]
+    message = f"{type(cause).__name__}: {said}"
+    passing = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
+    if isinstance(error, DBAPIError):
+        passing = passing or error.connection_invalidated or _is_read_only(error)
+    if passing:
+        return StoreUnavailable(f"the database can't be used just now ({message}); nothing was written")
+    return StoreError(f"the database refused ({message})")
+
+
+def _is_read_only(error: DBAPIError) -> bool:
+    return isinstance(error, InternalError) and getattr(error.orig, "sqlstate", None) == "25006"  # a standby
+
+
+def _parsed(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise StoreError("the store's URL can't be read; write sqlite:///path or postgresql://user@host/name") from None
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in ("sqlite", "postgresql+psycopg"):
+        return url
+    raise StoreError(f"the store can't be {url.drivername}; write sqlite:///path or postgresql://user@host/name")
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername != "sqlite":
+        defaults = {name: value for name, value in POSTGRES_DEFAULTS.items() if name not in url.query}
+        return create_engine(url, connect_args=defaults, pool_pre_ping=True, hide_parameters=True)
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False}}
+    if url.database in (None, "", ":memory:"):
+        options["poolclass"] = StaticPool
+    else:
+        try:
+            Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store's folder can't be made: {error}") from None
+    engine = create_engine(url, hide_parameters=True, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver opens no transaction of its own: _begin_sqlite does
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Part:
+    """A part of the store: functions over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ping(self) -> None:
+        """Return where the database answers. Raises StoreUnavailable."""
+        with self._database.reading() as connection:
+            connection.execute(text("SELECT 1"))

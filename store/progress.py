@@ -1,0 +1,99 @@
+"""Progress: a partition's snapshot, its offsets and its facts, in one transaction, fenced by the owner's epoch."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, select, update
+
+from store import tables
+from store.changes import write_changes
+from store.charges import write_charges
+from store.database import Part
+from store.errors import Fenced
+from store.facts import Facts
+from store.incidents import write_incidents
+from store.ledger import write_ledger, write_teams
+from store.outbox import write_notices
+from store.rejects import write_rejects
+from store.status import write_forecasts, write_statuses
+from store.upsert import insert_into, table_of, upsert
+
+PROGRESS = table_of(tables.Progress).c
+OFFSETS = table_of(tables.Offset).c
+DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A partition as its new owner finds it: go on from `offsets` (topic to next offset) with `snapshot`."""
+
+    epoch: int
+    snapshot: bytes | None
+    offsets: dict[str, int]
+
+
+def _fence(connection: Connection, partition: int, epoch: int, *, snapshot: bytes | None, now: datetime) -> None:
+    """Lock the partition's row until the transaction ends. Raises Fenced where the epoch is no longer ours."""
+    values: dict[str, Any] = {"committed_at": now}
+    if snapshot is not None:
+        values["snapshot"] = snapshot
+    mine = (
+        update(table_of(tables.Progress))
+        .where(PROGRESS.partition == partition, PROGRESS.epoch == epoch)
+        .values(values)
+        .returning(PROGRESS.epoch)
+    )
+    if connection.execute(mine).first() is None:
+        raise Fenced(f"partition {partition} has another owner since epoch {epoch}; nothing was written")
+
+
+class ProgressPart(Part):
+    """Claims partitions and commits what was found in them."""
+
+    def claim_partition(self, partition: int, owner: str, now: datetime) -> Claim:
+        """Become the partition's owner. Whoever claimed it before is fenced: their next commit raises Fenced."""
+        with self._database.writing() as connection:
+            statement = insert_into(connection, tables.Progress).values(
+                partition=partition, epoch=1, owner=owner, claimed_at=now
+            )
+            statement = statement.on_conflict_do_update(
+                index_elements=["partition"],
+                set_={"epoch": PROGRESS.epoch + 1, "owner": owner, "claimed_at": now},
+            )
+            epoch, snapshot = connection.execute(statement.returning(PROGRESS.epoch, PROGRESS.snapshot)).one()
+            query = select(OFFSETS.topic, OFFSETS.next_offset).where(OFFSETS.partition == partition)
+            offsets = {topic: offset for topic, offset in connection.execute(query.order_by(OFFSETS.topic))}  # noqa: C416
+            return Claim(epoch=epoch, snapshot=snapshot, offsets=offsets)
+
+    def commit(
+        self,
+        partition: int,
+        epoch: int,
+        facts: Facts,
+        *,
+        snapshot: bytes | None,
+        offsets: Mapping[str, int],
+        now: datetime,
+    ) -> None:
+        """Write the snapshot (None: keep the last), the offsets and the facts: all, or nothing.
+
+        Facts are absolute, so that writing them again changes nothing. Raises Fenced where the partition has a
+        newer owner, AlreadyOpen where a second incident would open for a condition, and StoreUnavailable.
+        """
+        with self._database.writing() as connection:
+            _fence(connection, partition, epoch, snapshot=snapshot, now=now)
+            upsert(
+                connection,
+                tables.Offset,
+                [{"partition": partition, "topic": topic, "next_offset": at} for topic, at in offsets.items()],
+            )
+            write_ledger(connection, facts.ledger)
+            write_teams(connection, facts.ledger, facts.statuses)
+            write_charges(connection, facts.charges)
+            write_changes(connection, facts.changes)
+            write_rejects(connection, facts.rejects)
+            write_statuses(connection, facts.statuses)
+            write_forecasts(connection, facts.forecasts)
+            write_incidents(connection, facts.incidents)
+            write_notices(connection, facts.notices)

@@ -1,0 +1,58 @@
+"""What was set aside, with its bytes, its place and the reason."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import asdict
+from sqlalchemy import Connection, func, select
+
+from store import tables
+from store.database import Part
+from store.facts import RejectRow
+from store.upsert import insert_or_ignore, table_of
+
+REJECTS = table_of(tables.Reject).c
+
+
+def write_rejects(connection: Connection, rows: Iterable[RejectRow]) -> None:
+    """Keep each event that was set aside; its place is its key, and the first telling stays."""
+    insert_or_ignore(connection, tables.Reject, map(_row, rows))
+
+
+def _row(reject: RejectRow) -> dict[str, Any]:
+    row = asdict(reject)
+    row["log_offset"], row["place"] = row.pop("offset"), row.pop("index")
+    return row
+
+
+def _reject(row: Any) -> RejectRow:
+    return RejectRow(
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["log_offset"],
+        index=row["place"],
+        reason=row["reason"],
+        payload=row["payload"],
+        at=row["at"],
+    )
+
+
+class RejectsPart(Part):
+    """Reads what was set aside."""
+
+    def reject_counts(self) -> dict[str, int]:
+        """Return how many events each reason has set aside, the commonest first."""
+        count = func.count().label("count")
+        query = select(REJECTS.reason, count).group_by(REJECTS.reason).order_by(count.desc(), REJECTS.reason)
+        with self._database.reading() as connection:
+            return {reason: int(n) for reason, n in connection.execute(query)}
+
+    def rejects(self, limit: int) -> list[RejectRow]:
+        """Return what was set aside, the newest first."""
+        query = (
+            select(table_of(tables.Reject))
+            .order_by(REJECTS.at.desc(), REJECTS.topic, REJECTS.partition, REJECTS.log_offset, REJECTS.place)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [_reject(row) for row in connection.execute(query).mappings()]

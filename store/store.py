@@ -1,0 +1,66 @@
+"""The store: everything that must not be lost, as one object to hand to others."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+
+from store import tables
+from store.actions import ActionsPart
+from store.changes import ChangesPart
+from store.charges import ChargesPart
+from store.database import Database
+from store.inbox import InboxPart
+from store.incidents import IncidentsPart
+from store.leases import LeasesPart
+from store.ledger import LedgerPart
+from store.outbox import OutboxPart
+from store.progress import ProgressPart
+from store.rejects import RejectsPart
+from store.status import StatusPart
+from store.upsert import table_of
+
+
+class Store(
+    ProgressPart,
+    LedgerPart,
+    ChargesPart,
+    ChangesPart,
+    RejectsPart,
+    StatusPart,
+    IncidentsPart,
+    OutboxPart,
+    ActionsPart,
+    InboxPart,
+    LeasesPart,
+):
+    """Takes and returns domain structs; each method is one transaction, and any thread may call it.
+
+    Every method raises StoreUnavailable where the database can't be used just now: nothing was written then.
+    """
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """Open `sqlite:///path`, `sqlite://` (in memory) or `postgresql://...`, and bring its schema up to date.
+
+        Makes a SQLite file and its folder. Raises StoreError for a schema that this version does not know.
+        """
+        return cls(Database.open(url))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def prune(self, before: datetime) -> None:
+        """Forget what is settled and older: rejects, statuses, and notices of subjects that are not open.
+
+        `before` must lie well before every partition's snapshot: what is read again would be told again.
+        """
+        rejects, statuses = table_of(tables.Reject), table_of(tables.Status)
+        outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
+        still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
+        with self._database.writing() as connection:
+            connection.execute(delete(rejects).where(rejects.c.at < before))
+            connection.execute(delete(statuses).where(statuses.c.at < before))
+            connection.execute(
+                delete(outbox).where(outbox.c.settled_at < before, outbox.c.subject_id.not_in(still_open))
+            )
