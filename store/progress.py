@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from store import tables
 from store.changes import write_changes
@@ -33,11 +33,21 @@ class Claim(Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
 
 
-def _fence(connection: Connection, partition: int, epoch: int, *, snapshot: bytes | None, now: datetime) -> None:
+def _fence(
+    connection: Connection,
+    partition: int,
+    epoch: int,
+    *,
+    snapshot: bytes | None,
+    watermark: datetime | None,
+    now: datetime,
+) -> None:
     """Lock the partition's row until the transaction ends. Raises Fenced where the epoch is no longer ours."""
     values: dict[str, Any] = {"committed_at": now}
     if snapshot is not None:
         values["snapshot"] = snapshot
+    if watermark is not None:
+        values["watermark_at"] = watermark
     mine = (
         update(table_of(tables.Progress))
         .where(PROGRESS.partition == partition, PROGRESS.epoch == epoch)
@@ -75,6 +85,7 @@ class ProgressPart(Part):
         snapshot: bytes | None,
         offsets: Mapping[str, int],
         now: datetime,
+        watermark: datetime | None = None,
     ) -> None:
         """Write the snapshot (None: keep the last), the offsets and the facts: all, or nothing.
 
@@ -82,7 +93,7 @@ class ProgressPart(Part):
         newer owner, AlreadyOpen where a second incident would open for a condition, and StoreUnavailable.
         """
         with self._database.writing() as connection:
-            _fence(connection, partition, epoch, snapshot=snapshot, now=now)
+            _fence(connection, partition, epoch, snapshot=snapshot, watermark=watermark, now=now)
             upsert(
                 connection,
                 tables.Offset,
@@ -97,3 +108,10 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+
+    def low_watermark(self) -> datetime | None:
+        """Event time up to which every partition is complete; None while none has come that far."""
+        query = select(func.min(PROGRESS.watermark_at)).where(PROGRESS.partition >= 0)
+        with self._database.reading() as connection:
+            low: datetime | None = connection.execute(query).scalar_one()
+            return low

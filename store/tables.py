@@ -40,6 +40,7 @@ class Progress(Row):
     claimed_at: Mapped[datetime]
     committed_at: Mapped[datetime | None]
     snapshot: Mapped[bytes | None]
+    watermark_at: Mapped[datetime | None]  # event time up to which the partition is complete
 
 
 class Offset(Row):

@@ -178,14 +178,14 @@ class Pipeline:
         arrived_ms = _ms(record.arrived_at)
         events, faults = decode(record.value, self.limits.max_message_bytes)
         for fault in faults:
-            self._set_aside(record, fault.index, fault.payload, fault.reason)
+            self._set_aside(record, fault.index, fault.payload, "malformed", fault.reason)
         newest_ms = 0
         for index, event in events:
             at_ms = _ms(event.at)
-            reason = self._unusable(event, at_ms, arrived_ms)
-            if reason:
+            unusable = self._unusable(event, at_ms, arrived_ms)
+            if unusable is not None:
                 payload = record.value if len(events) + len(faults) == 1 else msgspec.json.encode(event)
-                self._set_aside(record, index, payload, reason)
+                self._set_aside(record, index, payload, *unusable)
                 continue
             newest_ms = max(newest_ms, at_ms)
             self._count(self.tally.events, type(event).__name__)
@@ -194,15 +194,16 @@ class Pipeline:
             self.clock.take(record.topic, newest_ms, arrived_ms)
         self.clock.advance(arrived_ms, behind)
 
-    def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> str | None:
-        """Why an event's time can't be right, before it touches the clock; None where it can."""
+    def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> tuple[str, str] | None:
+        """Why an event's time can't be right, in a word and in words, before it touches the clock; None where it can."""
         ahead_s = (at_ms - arrived_ms) / 1000
         if ahead_s > self.limits.max_ahead_s:
-            return f"dated {ahead_s:.0f} s ahead of its arrival, the limit is {self.limits.max_ahead_s}"
+            return "in_the_future", f"dated {ahead_s:.0f} s ahead of its arrival, the limit is {self.limits.max_ahead_s} s"
         if -ahead_s > self.limits.retention_days * DAY_S:
-            return f"older than the retention of {self.limits.retention_days} days"
+            return "too_old", f"older than the retention of {self.limits.retention_days} days"
         if isinstance(event, GpuSample | TokenUsage) and (at_ms - event.span_s * 1000) / HOUR_MS < self.floor_hour:
-            return f"more than {self.limits.horizon_h} hours behind the stream: too late to be told from a duplicate"
+            late = f"more than {self.limits.horizon_h} hours behind the stream"
+            return "too_late", f"{late}: too late to be told from a duplicate"
         return None
 
     def _event(self, topic: str, event: Event, at_ms: int) -> None:
@@ -380,8 +381,8 @@ class Pipeline:
                     self.facts.notices.extend(self.route(transition))
         self.statuses.take(self.fleet, minute)
 
-    def _set_aside(self, record: Record, index: int, payload: bytes, reason: str) -> None:
-        self._count(self.tally.rejects, reason.partition(" - ")[0].partition(",")[0][:60])
+    def _set_aside(self, record: Record, index: int, payload: bytes, word: str, reason: str) -> None:
+        self._count(self.tally.rejects, word)
         self.facts.rejects.append(
             RejectRow(
                 topic=record.topic,
@@ -393,6 +394,11 @@ class Pipeline:
                 at=record.arrived_at,
             )
         )
+
+    def take_tally(self) -> Tally:
+        """Counts since the last call."""
+        tally, self.tally = self.tally, Tally()
+        return tally
 
     @staticmethod
     def _count(counts: dict[str, int], key: str) -> None:

@@ -184,6 +184,7 @@ def upgrade() -> None:
         sa.Column("claimed_at", MOMENT, nullable=False),
         sa.Column("committed_at", MOMENT, nullable=True),
         sa.Column("snapshot", sa.LargeBinary(), nullable=True),
+        sa.Column("watermark_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("partition"),
     )
     op.create_table(

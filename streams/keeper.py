@@ -1,0 +1,208 @@
+"""The keeper of partitions: hands messages to each partition's pipeline, and what comes of it to the store.
+
+Progress lives in the store: a partition begins at the offsets of its snapshot, whatever the transport believes, and
+one commit writes snapshot, offsets and facts together. While the store is away the keeper waits, holds what it has and
+says so; it lets nothing go. A keeper that lost a partition is fenced by the store and drops what it had in memory.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from time import monotonic
+
+import structlog
+from msgspec import Struct
+
+from store.errors import Fenced, StoreUnavailable
+from store.facts import Facts, RejectRow
+from store.progress import Claim
+from store.store import Store
+from streams.metrics import Metrics
+from streams.pipeline import Pipeline
+from streams.records import Record
+
+log = structlog.get_logger()
+
+DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
+Behind = Callable[[int], frozenset[str]]
+LONGEST_WAIT_S = 15.0
+
+
+class Held(Struct):
+    """A partition in this process."""
+
+    pipeline: Pipeline
+    epoch: int
+    lock: asyncio.Lock
+    committed_s: float = 0.0  # monotonic
+    uncommitted: int = 0  # messages observed since the last commit
+
+
+def no_unread(partition: int) -> frozenset[str]:
+    """No input of any partition has unread messages."""
+    return frozenset()
+
+
+class Keeper:
+    """Owns the partitions that this process was given."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        build: Callable[[int], Pipeline],
+        owner: str,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+        dead_letters: DeadLetters | None = None,
+        behind: Behind = no_unread,
+        commit_every_s: float = 1.0,
+        commit_every: int = 20_000,
+    ) -> None:
+        """`dead_letters`: where rejects go instead of the store. `behind`: the topics of a partition with unread messages."""
+        self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
+        self.dead_letters, self.behind = dead_letters, behind
+        self.commit_every_s, self.commit_every = commit_every_s, commit_every
+        self.held: dict[int, Held] = {}
+        self.waiting_for_store = False
+
+    async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
+        """Take partitions over; return the offset to go on from, by topic and partition."""
+        for partition in sorted(partitions - set(self.held)):
+            claim = await self._claim_patiently(partition)
+            pipeline = self.build(partition)
+            if claim.snapshot is not None:
+                pipeline.load(claim.snapshot, claim.offsets)
+            self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+            log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
+        return {
+            (topic, partition): offset
+            for partition in sorted(partitions & set(self.held))
+            for topic, offset in self.held[partition].pipeline.offsets.items()
+        }
+
+    async def revoked(self, partitions: set[int]) -> None:
+        """Write what is in memory, as far as that can be done at once, and let the partitions go."""
+        for partition in sorted(partitions & set(self.held)):
+            held = self.held[partition]
+            async with held.lock:
+                try:
+                    await self._write(partition, held, once=True)
+                except (Fenced, StoreUnavailable) as error:
+                    log.info("partition_released_unwritten", partition=partition, reason=str(error))
+                self.held.pop(partition, None)
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
+        by_partition: dict[int, list[Record]] = {}
+        for record in records:
+            by_partition.setdefault(record.partition, []).append(record)
+        for partition, batch in by_partition.items():
+            if partition not in self.held:
+                await self.assigned({partition})
+            held = self.held[partition]
+            async with held.lock:
+                held.pipeline.observe(batch, self.behind(partition))
+                held.uncommitted += len(batch)
+                await self._commit_if_due(partition, held)
+
+    async def tick(self) -> None:
+        """Time passes without messages: silent inputs let the clock go on; what is in memory is written."""
+        for partition, held in list(self.held.items()):
+            async with held.lock:
+                held.pipeline.tick(self.clock(), self.behind(partition))
+                await self._commit_if_due(partition, held)
+
+    async def flush(self) -> None:
+        """Write everything now."""
+        for partition, held in list(self.held.items()):
+            async with held.lock:
+                await self._write(partition, held)
+
+    async def _commit_if_due(self, partition: int, held: Held) -> None:
+        due = monotonic() - held.committed_s >= self.commit_every_s or held.uncommitted >= self.commit_every
+        if due or held.pipeline.facts.notices:
+            await self._write(partition, held)
+
+    async def _write(self, partition: int, held: Held, *, once: bool = False) -> None:
+        pipeline = held.pipeline
+        self._measure(partition, pipeline)
+        facts = pipeline.drain()
+        if not facts and not held.uncommitted:
+            held.committed_s = monotonic()
+            return
+        if self.dead_letters is not None and facts.rejects:
+            await self.dead_letters(facts.rejects)
+            facts.rejects = []
+        began_s = monotonic()
+        try:
+            await (self._commit if once else self._commit_patiently)(partition, held, facts, pipeline.snapshot())
+        except Fenced as error:
+            log.warning("partition_lost", partition=partition, reason=str(error))
+            self.held.pop(partition, None)
+            raise
+        held.committed_s, held.uncommitted = monotonic(), 0
+        self.metrics.committed(held.committed_s - began_s)
+
+    async def _commit(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+        pipeline = held.pipeline
+        await asyncio.to_thread(
+            self.store.commit,
+            partition,
+            held.epoch,
+            facts,
+            snapshot=snapshot,
+            offsets=dict(pipeline.offsets),
+            now=self.clock(),
+            watermark=pipeline.watermark,
+        )
+
+    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+        wait_s = 0.5
+        while True:
+            try:
+                await self._commit(partition, held, facts, snapshot)
+            except StoreUnavailable as error:
+                wait_s = await self._wait(error, wait_s)
+            else:
+                self.waiting_for_store = False
+                return
+
+    async def _claim_patiently(self, partition: int) -> Claim:
+        wait_s = 0.5
+        while True:
+            try:
+                claim = await asyncio.to_thread(self.store.claim_partition, partition, self.owner, self.clock())
+            except StoreUnavailable as error:
+                wait_s = await self._wait(error, wait_s)
+            else:
+                self.waiting_for_store = False
+                return claim
+
+    async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
+        self.waiting_for_store = True
+        log.warning("store_unavailable", reason=str(error), retry_in_s=wait_s)
+        await asyncio.sleep(wait_s)
+        return min(wait_s * 2, LONGEST_WAIT_S)
+
+    def _measure(self, partition: int, pipeline: Pipeline) -> None:
+        tally = pipeline.take_tally()
+        for topic, number in tally.records.items():
+            self.metrics.consumed(topic, number)
+        for kind, number in tally.events.items():
+            self.metrics.decoded(kind, number)
+        for reason, number in tally.rejects.items():
+            self.metrics.rejected(reason, number)
+        for model, tokens in tally.unpriced_tokens.items():
+            self.metrics.unpriced(model, tokens)
+        watermark = pipeline.watermark
+        if watermark is not None:
+            self.metrics.watermark(partition, watermark)
+            self.metrics.event_time_lag((self.clock() - watermark).total_seconds())
+
+
+def process_owner(kind: str) -> str:
+    """A name for this process among all that share a store."""
+    return f"{kind}-{os.uname().nodename}-{os.getpid()}"
+
