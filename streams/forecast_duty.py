@@ -1,0 +1,111 @@
+"""The forecast duty: once a day for every workload, every few hours for budgets, at the hours of the stream's clock."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from alerts.incidents import Book, SeverityPolicy
+from alerts.routing import Router
+from detectors.budget import Budget
+from store.facts import Facts, ForecastRow
+from store.progress import DUTIES_PARTITION
+from store.store import Store
+from streams.challenger import ProphetPool
+from streams.forecasting import issue_budgets, issue_forecasts
+
+log = structlog.get_logger()
+
+WINDOW = timedelta(days=56)
+BUDGETS_EVERY_H = 6
+MOST_HOURS_A_RUN = 24 * 7
+STATE_VERSION = 1
+
+
+class DutyState(Struct):
+    """How far the duty has come, and the book of budget incidents."""
+
+    version: int = STATE_VERSION
+    done_hour: int = 0  # epoch hour
+    book: bytes = b""
+
+
+class ForecastDuty:
+    """Issues forecasts and judges budgets, each hour once, whoever holds the duties."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        budgets: Sequence[Budget],
+        severity: SeverityPolicy,
+        router: Router,
+        owner: str,
+        pool: ProphetPool | None = None,
+    ) -> None:
+        """`pool`: the challenger's process; without it only the champions forecast."""
+        self.store, self.budgets, self.severity, self.router = store, tuple(budgets), severity, router
+        self.owner, self.pool = owner, pool
+        self._epoch = 0
+        self._state = DutyState()
+        self._book = Book(severity)
+
+    def take_over(self, now: datetime) -> None:
+        """Become the one that does this duty; go on where the one before stopped."""
+        claim = self.store.claim_partition(DUTIES_PARTITION, self.owner, now)
+        self._epoch = claim.epoch
+        self._state, self._book = DutyState(), Book(self.severity)
+        if claim.snapshot is not None:
+            self._state = msgspec.msgpack.decode(claim.snapshot, type=DutyState)
+            if self._state.version != STATE_VERSION:
+                raise ValueError(f"duty state has version {self._state.version}, this release reads {STATE_VERSION}")
+            self._book = Book.from_bytes(self._state.book, self.severity)
+
+    def run(self, now: datetime, upto: datetime | None = None) -> list[ForecastRow]:
+        """Do every hour that is complete and not done yet, at most a week of them; return the forecasts issued.
+
+        `upto`: the stream's clock, taken from the store where it is not given.
+        """
+        low = upto or self.store.low_watermark()
+        first = self.store.first_hour()
+        if low is None or first is None:
+            return []
+        done = self._state.done_hour or int(first.timestamp() // 3600)
+        last = min(int(low.timestamp() // 3600), done + MOST_HOURS_A_RUN)
+        issued: list[ForecastRow] = []
+        for hour in range(done + 1, last + 1):
+            if hour % BUDGETS_EVERY_H == 0:
+                issued += self._hour(datetime.fromtimestamp(hour * 3600, UTC), now)
+        if last > self._state.done_hour:
+            self._state.done_hour = last
+        return issued
+
+    def _hour(self, at: datetime, now: datetime) -> list[ForecastRow]:
+        daily = at.hour == 0
+        if not daily and not self.budgets:
+            return []
+        spend = [
+            (row.hour, row.workload, row.team, row.nano_usd / 1e9) for row in self.store.spend_by_hour(at - WINDOW, at)
+        ]
+        if not spend:
+            return []
+        if daily:
+            forecasts, findings = issue_forecasts(spend, self.budgets, at, self.pool)
+        else:
+            rows = [(int(hour.timestamp() // 3600), name, team, usd) for hour, name, team, usd in spend]
+            forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows))
+        facts = Facts(forecasts=forecasts)
+        for finding in findings:
+            transition = self._book.apply(finding)
+            if transition is not None:
+                facts.notices.extend(self.router.decide(transition))
+        facts.incidents = self._book.drain()
+        self._state.done_hour = int(at.timestamp() // 3600)
+        self._state.book = self._book.to_bytes()
+        self.store.commit(
+            DUTIES_PARTITION, self._epoch, facts, snapshot=msgspec.msgpack.encode(self._state), offsets={}, now=now
+        )
+        log.info("forecasts_issued", at=at.isoformat(), forecasts=len(forecasts), budget_findings=len(findings))
+        return forecasts

@@ -1,0 +1,138 @@
+"""The scale-down duty: looks at each idle incident and its action, and records the step that the rules allow.
+
+It decides nothing itself (`alerts.scale_down_steps` does) and sends nothing itself: an execution is a notice to the
+target, written in the same transaction as the step, and delivered like any other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from msgspec import json
+
+from alerts.action_notices import action_notices, action_title
+from alerts.incidents import Incident
+from alerts.notices import Notice, Reason
+from alerts.routing import Router
+from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy
+from alerts.scale_down_steps import decide
+from detectors.findings import Kind
+from store.facts import StatusRow, WorkloadState
+from store.outbox import State
+from store.store import Store
+
+log = structlog.get_logger()
+
+TARGET_PREFIX = "target:"
+FLEET_WITHIN = timedelta(hours=1)
+NEWLY_IDLE_WITHIN = timedelta(minutes=10)
+RECENT = timedelta(days=1)
+
+
+class ScaleDownDuty:
+    """Takes every action one step further where the rules allow it."""
+
+    def __init__(self, store: Store, policy: ScaleDownPolicy, router: Router) -> None:
+        """`policy.target` names the channel that carries executions out."""
+        self.store, self.policy, self.router = store, policy, router
+
+    def run(self, now: datetime) -> list[Action]:
+        """Look at everything once; return the actions that took a step."""
+        incidents = {
+            incident.incident_id: incident
+            for incident in self.store.open_incidents()
+            if incident.kind is Kind.IDLE and incident.workload
+        }
+        actions = {action.incident_id: action for action in self.store.open_actions()}
+        for incident_id in sorted(set(actions) - set(incidents)):
+            ended = self.store.incident(incident_id)
+            if ended is not None:
+                incidents[incident_id] = ended
+        if not incidents:
+            return []
+        statuses = {status.workload: status for status in self.store.statuses()}
+        recent = self.store.actions_since(now - RECENT)
+        taken = []
+        for incident_id in sorted(incidents):
+            incident = incidents[incident_id]
+            action = actions.get(incident_id) or self.store.action_for(incident_id)
+            look = self._look(incident, action, statuses, now)
+            decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
+            if decision.trips_breaker:
+                self.store.set_paused(True, by="breaker", at=now)
+                log.error("breaker_tripped", reason=str(decision.reason), workload=incident.workload)
+            if decision.step is not None and decision.action is not None:
+                self._record(decision, decision.action, incident, action)
+                recent = [one for one in recent if one.action_id != decision.action.action_id] + [decision.action]
+                taken.append(decision.action)
+        return taken
+
+    def still_idle(self, action: Action, now: datetime) -> bool:
+        """The look at the moment of acting: the incident is open, and fresh telemetry still says idle."""
+        incident = self.store.incident(action.incident_id)
+        if incident is None or incident.resolved_at is not None or self.store.paused():
+            return False
+        status = next((one for one in self.store.statuses() if one.workload == action.workload), None)
+        return (
+            status is not None
+            and status.state is WorkloadState.IDLE
+            and (now - status.at).total_seconds() <= self.policy.fresh_within_s
+        )
+
+    def _look(
+        self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime
+    ) -> Look:
+        live = [status for status in statuses.values() if now - status.at <= FLEET_WITHIN]
+        newly = [
+            status.idle_devices
+            for status in live
+            if status.idle_since is not None and now - status.idle_since <= NEWLY_IDLE_WITHIN
+        ]
+        status = statuses.get(incident.workload or "")
+        fleet_gpus = sum(one.devices for one in live)
+        families = int(incident.evidence.get("families", 0))
+        if status is None:
+            return Look(
+                state=WorkloadState.UNKNOWN, fresh_age_s=None, families=0, gpus=0, fleet_gpus=fleet_gpus,
+                newly_idle_gpus=sum(newly),
+            )  # fmt: skip
+        idle_s = None if status.idle_since is None else (status.at - status.idle_since).total_seconds()
+        return Look(
+            state=status.state,
+            fresh_age_s=max((now - status.at).total_seconds(), 0.0),
+            families=families,
+            gpus=status.devices,
+            fleet_gpus=fleet_gpus,
+            newly_idle_gpus=sum(newly),
+            idle_s=idle_s,
+            warning_delivered=action is not None and self._warned(action),
+        )
+
+    def _warned(self, action: Action) -> bool:
+        entries = self.store.notices(20, subject_id=action.action_id)
+        return any(entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED for entry in entries)
+
+    def _record(self, decision: Decision, action: Action, incident: Incident, before: Action | None) -> None:
+        notices: Sequence[Notice] = action_notices(self.router, action, incident)
+        if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
+            notices = [*notices, self._order(action)]
+        self.store.save_action(action, notices, after=before.step if before else None)
+        log.info(
+            "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
+            mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
+        )  # fmt: skip
+
+    def _order(self, action: Action) -> Notice:
+        """What goes to the target; its id makes a second delivery harmless."""
+        return Notice(
+            notice_id=f"{action.action_id}:execute",
+            channel=TARGET_PREFIX + (self.policy.target or ""),
+            subject="action",
+            subject_id=action.action_id,
+            transition=action.transition,
+            step=ActionStep.EXECUTED,
+            reason=Reason.ACTION_DONE,
+            title=action_title(action),
+            at=action.at,
+            body=json.encode(action),
+        )
