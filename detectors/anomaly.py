@@ -116,7 +116,9 @@ class AnomalyDetector:
             open_[row] = not over
         findings += self._price(fleet, minute)
         learn = ~open_ & ~odd
-        record[:] = np.where(learn, np.maximum(record * 0.5 ** (1 / (self.record_half_life_h * BINS_AN_HOUR)), usd), record)
+        record[:] = np.where(
+            learn, np.maximum(record * 0.5 ** (1 / (self.record_half_life_h * BINS_AN_HOUR)), usd), record
+        )
         bins[learn] += 1
         rate = np.maximum(1.0 - 0.5 ** (1 / (self.level_half_life_h * BINS_AN_HOUR)), 1.0 / np.maximum(bins, 1.0))
         for name in _SUMS:
@@ -287,5 +289,3 @@ class AnomalyDetector:
         """What people did to the workload in the two hours before, the nearest first."""
         near = sorted((abs(began_s - at), kind, text) for who, at, kind, text in minute.changes if who == row)
         return tuple(f"{kind}: {text}" for gap_s, kind, text in near if gap_s <= 7200)
-
-

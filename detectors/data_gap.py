@@ -86,7 +86,9 @@ class DataGapDetector:
         """Given to nobody, moved to others, or scaled by people: silence is then no loss."""
         if fleet.workloads.keys[row].endswith("//"):
             return True
-        scaled = any(at == row and abs(when - last_s) <= 1800 and kind in _PLANNED for at, when, kind, _ in minute.changes)
+        scaled = any(
+            at == row and abs(when - last_s) <= 1800 and kind in _PLANNED for at, when, kind, _ in minute.changes
+        )
         had = fleet.workloads.column("gap_gpu_reports")[row] > 0
         moved = bool(had and not np.any(fleet.devices.column("workload") == row))
         usage_lost = fleet.workloads.column("gap_usage_s")[row] == last_s

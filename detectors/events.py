@@ -14,7 +14,9 @@ Moment = Annotated[datetime, Meta(tz=True)]
 Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
-WorkloadName = Annotated[str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*$")]
+WorkloadName = Annotated[
+    str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*$")
+]
 Labels = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=256)]],
     Meta(max_length=32),

@@ -64,7 +64,9 @@ class IdleDetector:
         findings = [self._idle(fleet, minute, found, row) for row in np.flatnonzero(idle | (open_ & evident)).tolist()]
         ended = open_ & (found.busy > 0)
         ended |= open_ & (fleet.workloads.column("active_s") > fleet.workloads.column("idle_began_s") + 1)
-        ended |= open_ & (found.fresh == 0) & (minute.end_s - fleet.workloads.column("devices_seen_s") > self.gone_after_s)
+        ended |= (
+            open_ & (found.fresh == 0) & (minute.end_s - fleet.workloads.column("devices_seen_s") > self.gone_after_s)
+        )
         findings += [self._ended(fleet, minute, row) for row in np.flatnonzero(ended).tolist()]
         began = fleet.workloads.column("idle_began_s")
         began[idle & ~open_] = found.since_s[idle & ~open_]

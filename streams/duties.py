@@ -103,4 +103,3 @@ class Duties:
             if status.state is WorkloadState.IDLE:
                 idle[status.team] = idle.get(status.team, 0.0) + status.usd_per_hour
         self.metrics.spend(spend, idle)
-

@@ -205,4 +205,3 @@ class Keeper:
 def process_owner(kind: str) -> str:
     """A name for this process among all that share a store."""
     return f"{kind}-{os.uname().nodename}-{os.getpid()}"
-

@@ -198,7 +198,10 @@ class Pipeline:
         """Why an event's time can't be right, in a word and in words, before it touches the clock; None where it can."""
         ahead_s = (at_ms - arrived_ms) / 1000
         if ahead_s > self.limits.max_ahead_s:
-            return "in_the_future", f"dated {ahead_s:.0f} s ahead of its arrival, the limit is {self.limits.max_ahead_s} s"
+            return (
+                "in_the_future",
+                f"dated {ahead_s:.0f} s ahead of its arrival, the limit is {self.limits.max_ahead_s} s",
+            )
         if -ahead_s > self.limits.retention_days * DAY_S:
             return "too_old", f"older than the retention of {self.limits.retention_days} days"
         if isinstance(event, GpuSample | TokenUsage) and (at_ms - event.span_s * 1000) / HOUR_MS < self.floor_hour:
@@ -273,7 +276,11 @@ class Pipeline:
             unpriced_tokens=unpriced,
         )
         if unpriced:
-            model = event.model if event.model in self.tally.unpriced_tokens or len(self.tally.unpriced_tokens) < 100 else "other"
+            model = (
+                event.model
+                if event.model in self.tally.unpriced_tokens or len(self.tally.unpriced_tokens) < 100
+                else "other"
+            )
             self.tally.unpriced_tokens[model] = self.tally.unpriced_tokens.get(model, 0) + unpriced
         minute = self._minute(topic, at_ms)
         if minute is None:

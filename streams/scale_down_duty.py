@@ -79,9 +79,7 @@ class ScaleDownDuty:
             and (now - status.at).total_seconds() <= self.policy.fresh_within_s
         )
 
-    def _look(
-        self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime
-    ) -> Look:
+    def _look(self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime) -> Look:
         live = [status for status in statuses.values() if now - status.at <= FLEET_WITHIN]
         newly = [
             status.idle_devices
