@@ -50,10 +50,10 @@ def write_teams(connection: Connection, ledger: Iterable[LedgerRow], statuses: I
     seen += [(row.at, row.workload, row.team) for row in statuses]
     latest: dict[str, dict[str, Any]] = {}
     for at, workload, team in sorted(seen, key=lambda one: (one[0], one[2] or "")):
-        known = latest.get(workload, {"team": None})["team"]
-        latest[workload] = {"workload": workload, "team": team or known, "seen_at": at}
-    named = [row for row in latest.values() if row["team"]]
-    unnamed = [row for row in latest.values() if not row["team"]]
+        if team is not None or workload not in latest:
+            latest[workload] = {"workload": workload, "team": team, "seen_at": at}
+    named = [row for row in latest.values() if row["team"] is not None]
+    unnamed = [row for row in latest.values() if row["team"] is None]
     upsert(connection, tables.Workload, named, guard=lambda new, old: (new.seen_at >= old.seen_at) | old.team.is_(None))
     upsert(connection, tables.Workload, unnamed, guard=lambda new, old: old.team.is_(None))
 
