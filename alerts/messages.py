@@ -6,10 +6,8 @@ from alerts.titles import (
     accelerators,
     broken_on,
     changed,
-    excess,
     interval,
     lasted,
-    place,
     title,
     unpriced_tokens,
     where,
@@ -18,18 +16,29 @@ from alerts.titles import (
 from alerts.wording import clean, count, day, figure, moment, money, per_day, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
 
+__all__ = ["changes_in_words", "evidence_in_words", "plain_text", "sentence", "slack_blocks", "thread_line", "title"]
+
 MESSAGE_TEXT_MAX = 3500
 
 _MARK = {Severity.PAGE: "🔴", Severity.WARN: "🟠", Severity.INFO: "🔵"}
 _WHY = {
-    Cause.MEMORY_HELD: "Memory is held and no work is done",
-    Cause.UNALLOCATED: "Nobody has asked for them, and they are paid for",
-    Cause.NO_TRAFFIC: "No requests arrive, and the accelerators stay",
-    Cause.BUSY_NO_OUTPUT: "The accelerators report work, and no tokens come out",
-    Cause.SCALE_OUT_NOT_REVERSED: "The load that called for the scale-out has gone, and the replicas have stayed",
-    Cause.UTILIZATION: "The accelerators do less for the same money",
+    Cause.MEMORY_HELD: "memory is held and no work is done",
+    Cause.UNALLOCATED: "nobody has asked for them, and they are paid for",
+    Cause.NO_TRAFFIC: "no requests arrive, and the accelerators stay",
+    Cause.BUSY_NO_OUTPUT: "the accelerators report work, and no tokens come out",
+    Cause.SCALE_OUT_NOT_REVERSED: "the load that called for the scale-out has gone, and the replicas have stayed",
+    Cause.UTILIZATION: "the accelerators do less for the same money",
 }
-_ALREADY_SAID = {"gpus", "p10_usd", "p50_usd", "p90_usd", "breach_at_s", "unpriced_tokens"}
+_ALREADY_SAID = {
+    "gpus",
+    "p10_usd",
+    "p50_usd",
+    "p90_usd",
+    "breach_at_s",
+    "unpriced_tokens",
+    "usd_so_far",
+    "observed_generation",
+}
 _EVIDENCE_MAX = 6
 _PRICE = "price_"
 
@@ -93,8 +102,10 @@ def thread_line(incident: Incident) -> str:
         return f"Resolved after {lasted(incident)}{cost}."
     if incident.acknowledged_at is not None:
         return state_in_words(incident)
-    rate = f" {per_hour(incident.usd_per_hour)} now," if worth(incident.usd_per_hour) else ""
-    return f"Raised to {incident.severity}:{rate} {money(incident.usd_so_far)} so far."
+    rate = [f"{per_hour(incident.usd_per_hour)} now"] if worth(incident.usd_per_hour) else []
+    cost = [f"{money(incident.usd_so_far)} so far"] if worth(incident.usd_so_far) else []
+    figures = ", ".join(rate + cost)
+    return f"Raised to {incident.severity}{': ' + figures if figures else ''}."
 
 
 def changes_in_words(incident: Incident) -> str:
@@ -152,19 +163,20 @@ def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
 
 
 def _unused(incident: Incident) -> str:
-    why = _WHY.get(incident.cause, "They are paid for and not used")
+    why = _WHY.get(incident.cause, "they are paid for and not used")
     kept = "" if incident.resolved_at is None else ", until it ended"
-    return f"{accelerators(incident)} of {where(incident)}: {why[0].lower() + why[1:]}, for {lasted(incident)}{kept}"
+    return f"{accelerators(incident)} of {where(incident)}: {why}, for {lasted(incident)}{kept}"
 
 
 def _unlike(incident: Incident) -> str:
     why = changed(incident)
-    known = f"because of {why}" if why else "and no single cause explains it"
+    known = f"because of {why}" if why else "and no single cause is known"
+    over = incident.resolved_at is not None
     if incident.observed is None or incident.expected is None:
-        return f"Spend of {where(incident)} is unlike its own past, {known}"
+        return f"Spend of {where(incident)} {'was' if over else 'is'} unlike its own past, {known}"
     return (
-        f"{where(incident)} is at {quantity(incident.observed, incident.unit)} where its own past "
-        f"lets us expect {quantity(incident.expected, incident.unit)}, {known}"
+        f"{where(incident)} {'was' if over else 'is'} at {quantity(incident.observed, incident.unit)} "
+        f"where its own past lets us expect {quantity(incident.expected, incident.unit)}, {known}"
     )
 
 
@@ -214,16 +226,3 @@ _REASONS = {
     Kind.UNPRICED: _no_price,
     Kind.RECONCILIATION: _off,
 }
-
-__all__ = [
-    "changes_in_words",
-    "evidence_in_words",
-    "excess",
-    "place",
-    "plain_text",
-    "sentence",
-    "slack_blocks",
-    "state_in_words",
-    "thread_line",
-    "title",
-]

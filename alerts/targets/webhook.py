@@ -213,7 +213,7 @@ def _utc(at: datetime) -> datetime:
 
 
 def _drain(answer: httpx.Response, until_s: float) -> None:
-    """Read what the receiver says, so that the connection can be used again, but no more than 64 kB and not for long."""
+    """Read what the receiver says, so that the connection can be used again: at most 64 kB, and not for long."""
     size = 0
     try:
         for piece in answer.iter_raw(chunk_size=8192):
