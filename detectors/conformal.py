@@ -1,9 +1,10 @@
 """How sure a forecast is: intervals from the errors that the same forecaster made in the past.
 
-The error of a total over h days, divided by the row's own day-on-day change and by sqrt(h), is a score that can be compared
-between rows. A row's scale is the mean of its own scores, shrunk to the mean of all; the spread around it is taken from all
-rows together, so that a row with three scores of its own still gets an honest 80 percent. A fixed prior takes the place of
-the other rows where there are few. This pooled scale is all that a row's answer takes from its neighbours.
+The error of a total over h days, divided by the row's own day-on-day change and by sqrt(h), is a score that can be
+compared between rows. A row's scale is the mean of its own scores, shrunk to the mean of all; the spread around it is
+taken from all rows together, so that a row with three scores of its own still gets an honest 80 percent. A fixed
+prior takes the place of the other rows where there are few. This pooled scale is all that a row's answer takes from
+its neighbours.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ YOUNG_CHANGE_RATIO = 0.3  # and one of less than three days by this
 
 
 class Scores(Struct, frozen=True):
-    """Errors of past totals in units of the row's own change. values: (n_rows, n_lengths, n_origins), NaN where none."""
+    """Errors of past totals over the row's own change. values: (n_rows, n_lengths, n_origins), NaN where none."""
 
     values: Matrix
     change: Rows  # (n_rows,), mean absolute change of the total from day to day
@@ -38,7 +39,8 @@ def day_change(filled: Matrix, known: Flags, days: Rows, season: Season) -> Rows
     change = (np.abs(np.diff(totals, axis=1)) * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
     level = np.abs(np.where(known, filled, 0.0)).sum(axis=1) / np.maximum(known.sum(axis=1), 1) * season.day
     floor = np.where(days < 3.0, YOUNG_CHANGE_RATIO, STEADY_CHANGE_RATIO)
-    return np.maximum(change, floor * level)
+    unit: Rows = np.maximum(change, floor * level)
+    return unit
 
 
 def score_totals(errors: Matrix, change: Rows, season: Season) -> Rows:
@@ -53,7 +55,7 @@ def score_totals(errors: Matrix, change: Rows, season: Season) -> Rows:
 
 
 def half_widths(scores: Scores, share: float) -> Matrix:
-    """Half width of the central interval that holds `share` of the totals, over change * sqrt(days): (n_rows, n_lengths).
+    """Half width of the interval that holds `share` of totals, over change * sqrt(days): (n_rows, n_lengths).
 
     What a length has no scores for is taken from the next shorter one, times the growth that is usual between them.
     """
@@ -78,5 +80,6 @@ def total_half_width(widths: Matrix, change: Rows, days: float) -> Rows:
     at = np.interp(np.log(days), np.log(LENGTHS_DAYS), np.arange(len(LENGTHS_DAYS)))
     low = int(at)
     high = min(low + 1, len(LENGTHS_DAYS) - 1)
-    mixed: Rows = widths[:, low] * (1.0 - (at - low)) + widths[:, high] * (at - low)
-    return mixed * change * np.sqrt(days)
+    mixed = widths[:, low] * (1.0 - (at - low)) + widths[:, high] * (at - low)
+    width: Rows = mixed * change * np.sqrt(days)
+    return width

@@ -1,7 +1,8 @@
 """What will be spent: the median of four seasonal forecasters, with intervals from their own past errors.
 
-`forecast_totals` answers for periods (a day, a week, a month), `forecast_steps` for each step of a plain series. Both are
-pure and deterministic. A row's answer depends on its neighbours by one thing only, the pooled scale of the intervals.
+`forecast_totals` answers for periods (a day, a week, a month), `forecast_steps` for each step of a plain series. Both
+are pure and deterministic. A row's answer depends on its neighbours by one thing only, the pooled scale of the
+intervals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def prepare(history: Matrix, mask: NDArray[np.bool_] | None, season: Season) -> 
 def origins(
     filled: Matrix, known: Flags, days: Rows, first_step: int, horizon: int, season: Season, ago: Sequence[int]
 ) -> Iterator[Origin]:
-    """The forecast at each of the moments `ago` (descending steps before the end, those with too little past left out)."""
+    """The forecast at each moment `ago` (steps before the end, descending; one with too little past is left out)."""
     n_steps = filled.shape[1]
     ago = [back for back in ago if n_steps - back >= season.day]
     lengths = [horizon if back == 0 else back for back in ago]
@@ -109,7 +110,12 @@ def origins(
             repeat(filled, origin, length, season.day),
             repeat(filled, origin, length, min(season.week, origin)),
         ]
-        usable = [answered, then >= HOLT_WINTERS_DAYS, answered, then >= max(WEEK_AGO_DAYS, 2 * season.week / season.day)]
+        usable = [
+            answered,
+            then >= HOLT_WINTERS_DAYS,
+            answered,
+            then >= max(WEEK_AGO_DAYS, 2 * season.week / season.day),
+        ]
         path = np.where(answered[:, None], median_of(paths, usable), rate)
         yield Origin(back, path, answered)
 
@@ -132,10 +138,10 @@ def forecast_totals(
 ) -> Totals:
     """Spend of each period (start and end as epoch hours, end excluded) for each row.
 
-    history: (n_rows, n_hours) USD of each hour, NaN where unknown or before the row's start; `first_hour` is the epoch hour
-    of its first column, and its end is now. `mask` marks hours that are replaced by what the season expects before
-    anything is learnt; what was spent in them still counts as spent. Challengers stand in for the rows they name.
-    Only what is still to come carries uncertainty: p10 is never below what is spent already.
+    history: (n_rows, n_hours) USD of each hour, NaN where unknown or before the row's start; `first_hour` is the
+    epoch hour of its first column, and its end is now. `mask` marks hours that are replaced by what the season
+    expects before anything is learnt; what was spent in them still counts as spent. Challengers stand in for the rows
+    they name. Only what is still to come carries uncertainty: p10 is never below what is spent already.
     """
     n_rows, n_hours = history.shape
     now = first_hour + n_hours
@@ -184,7 +190,7 @@ def challenger_scores(challenger: Challenger, filled: Rows, known: Flags, change
 
 
 def backtest(history: Matrix, first_hour: int, ago: Sequence[int], block: int) -> list[Matrix]:
-    """What the champion would have said at each origin, `ago` hours before the end, descending: (n_rows, block) each."""
+    """What the champion would have said at each origin, `ago` hours before the end: (n_rows, block) each."""
     filled, known, days, cut = prepare(history, None, HOURLY)
     said = origins(filled, known, days, first_hour + cut, block, HOURLY, ago)
     return [np.maximum(origin.path[:, :block], 0.0) for origin in said]

@@ -1,8 +1,8 @@
 """The four forecasters: a decayed profile, Holt-Winters, yesterday again, and last week again.
 
-Every function advances all rows at once, and no row knows of another. Rows are series, columns are steps; `origin` is the
-column from which on nothing may be seen. Recipe: the median of simple seasonal forecasters loses to few single methods and
-to none of them badly, which is what an unattended forecast of ten thousand workloads needs.
+Every function advances all rows at once, and no row knows of another. Rows are series, columns are steps; `origin` is
+the column from which on nothing may be seen. Recipe: the median of simple seasonal forecasters loses to few single
+methods and to none of them badly, which is what an unattended forecast of ten thousand workloads needs.
 """
 
 import numpy as np
@@ -35,7 +35,8 @@ HOURLY = Season(24, 168)
 def fill(series: Matrix, known: Flags, season: Season) -> Matrix:
     """Every unknown step gets the value of the same step a day before, else a day after, else the row's mean, else 0.
 
-    series: (n_rows, n_steps), known: the same shape. Before a young row's start its first days are so repeated backwards.
+    series: (n_rows, n_steps), known: the same shape. Before a young row's start its first days are so repeated
+    backwards.
     """
     filled = np.where(known, series, np.nan)
     n_steps = filled.shape[1]
@@ -52,8 +53,9 @@ def fill(series: Matrix, known: Flags, season: Season) -> Matrix:
 
 def known_mean(series: Matrix, known: Flags) -> Rows:
     """Mean of the known steps of each row; 0 where nothing is known."""
-    total: Rows = np.where(known, series, 0.0).sum(axis=1)
-    return total / np.maximum(known.sum(axis=1), 1)
+    total = np.where(known, series, 0.0).sum(axis=1)
+    mean: Rows = total / np.maximum(known.sum(axis=1), 1)
+    return mean
 
 
 def repeat(filled: Matrix, origin: int, horizon: int, lag: int) -> Matrix:
@@ -62,7 +64,7 @@ def repeat(filled: Matrix, origin: int, horizon: int, lag: int) -> Matrix:
 
 
 def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step: int, season: Season) -> Matrix:
-    """Time of day plus a shrunk effect of the weekday, old days decayed, and today's deviation carried on: (n_rows, horizon).
+    """Time of day plus shrunk weekday, old days decayed, and today's deviation carried on: (n_rows, horizon).
 
     `first_step` is the absolute index of the first column: it says which columns share a weekday.
     The deviation of the last day is an AR(1) over daily means and fades as rho^(steps / day).
@@ -83,11 +85,13 @@ def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step:
     past, ahead = weekday[: origin - begin], weekday[origin - begin :]
     weighted = (rest * weight).reshape(len(filled), -1)
     flat_weight = weight.reshape(len(filled), -1)
-    path = by_time[:, np.arange(horizon) % season.day]
+    path: Matrix = by_time[:, np.arange(horizon) % season.day]
     explained = np.zeros((len(filled), n_days * season.day))
     for name in np.unique(past):
         columns = past == name
-        effect = weighted[:, columns].sum(axis=1) / (flat_weight[:, columns].sum(axis=1) + WEEKDAY_PRIOR_DAYS * season.day)
+        effect = weighted[:, columns].sum(axis=1) / (
+            flat_weight[:, columns].sum(axis=1) + WEEKDAY_PRIOR_DAYS * season.day
+        )
         explained[:, columns] = effect[:, None]
         path[:, ahead == name] += effect[:, None]
 
@@ -105,8 +109,9 @@ def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step:
 def holt_winters(filled: Matrix, known: Flags, ends: list[tuple[int, int]], season: Season) -> list[Matrix]:
     """Additive damped Holt-Winters with a daily season, for each (origin, horizon) of `ends` in ascending order.
 
-    One pass over the steps advances all rows under all twelve parameter sets; at each origin a row takes the set with the
-    least mean error one day ahead so far. Hyndman, Athanasopoulos, "Forecasting", section 8.3, in error-correction form.
+    One pass over the steps advances all rows under all twelve parameter sets; at each origin a row takes the set with
+    the least mean error one day ahead so far. Hyndman, Athanasopoulos, "Forecasting", section 8.3, in
+    error-correction form.
     """
     day, n_rows = season.day, len(filled)
     alpha, beta, gamma = (np.array(column)[:, None] for column in zip(*GRID, strict=True))
@@ -147,7 +152,7 @@ def holt_winters(filled: Matrix, known: Flags, ends: list[tuple[int, int]], seas
 
 
 def median_of(paths: list[Matrix], usable: list[Flags]) -> Matrix:
-    """The median over those paths that are usable for a row; `usable[k]`: (n_rows,). At most four; none usable gives 0."""
+    """The median of at most four paths that are usable for a row; `usable[k]`: (n_rows,). None usable gives 0."""
     total = np.zeros_like(paths[0])
     low = np.full_like(total, np.inf)
     high = np.full_like(total, -np.inf)
