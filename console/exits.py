@@ -1,0 +1,44 @@
+"""How the command line ends: exit codes, and errors told without a traceback."""
+
+from enum import IntEnum
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from console.settings_errors import SettingsError
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    CONFIG = 3
+    UNREACHABLE = 4
+    REFUSED = 5
+    INTERRUPTED = 130
+
+
+EXIT_CODES = """\b
+Exit codes:
+  0    ok
+  1    findings, or a failure
+  2    wrong usage
+  3    the config is invalid
+  4    something that is needed can't be reached
+  5    refused by policy
+  130  ended by Ctrl-C"""
+
+
+class Commands(TyperGroup):
+    """A group of commands in which an invalid config ends with its report on standard error, and exit code 3."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(ExitCode.CONFIG) from None

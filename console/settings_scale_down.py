@@ -1,0 +1,109 @@
+"""How far the service may go in stopping what is idle. By default: not at all."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
+
+from alerts.scale_down import Mode
+from console.settings_detection import MINUTE
+from console.settings_people import MatcherText
+from console.settings_service import is_loopback
+from console.settings_types import Count, Duration, Glob, Secret, Section, duration_text, fault, shown
+
+
+def _webhook_url(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value
+    meant = "an address that begins with https://"
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        host = parts.hostname if parts else None
+    except ValueError:
+        parts = host = None
+    if parts is None or not host or parts.scheme not in ("https", "http"):
+        raise fault("a value of another kind (not shown)" if isinstance(value, str) else shown(value), meant)
+    return SecretStr(str(value))
+
+
+class WebhookTarget(Section):
+    """The receiver that scales down: a signed request for each action."""
+
+    needed_secrets: ClassVar[tuple[str, ...]] = ("secret",)
+
+    type: Literal["webhook"] = Field(description="webhook")
+    url: Annotated[SecretStr, BeforeValidator(_webhook_url), WithJsonSchema({"type": "string", "format": "uri"})] = (
+        Field(description="Address of the receiver, https. Never shown.")
+    )
+    secret: Secret | None = Field(default=None, description="Signing key (whsec_...), as a reference.")
+    secret_file: Path | None = Field(default=None, description="File that holds the signing key.")
+    allow_insecure_loopback: bool = Field(
+        default=False, description="Allow http:// to this machine, for trying it out."
+    )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.scheme == "https" or (self.allow_insecure_loopback and is_loopback(parts.hostname or "")):
+            return self
+        raise fault(
+            "an address without encryption (not shown)",
+            "https://; or http:// to this machine with allow_insecure_loopback: true",
+            option="url",
+        )
+
+
+class ScaleDown(Section):
+    """Whether, what and how fast. More than observing needs three settings: mode, selector and target."""
+
+    mode: Literal["observe", "propose", "auto"] = Field(
+        default="observe",
+        description="observe: record what would be done. propose: ask a person. auto: act after a warning.",
+    )
+    selector: tuple[MatcherText, ...] = Field(
+        default=(), description="Matchers (as in routes) on what may be stopped; all must hold. None matches nothing."
+    )
+    target: WebhookTarget | None = Field(default=None, description="Who does it.")
+    protected: tuple[Glob, ...] = Field(
+        default=(), description="Globs on workloads that are never stopped, whatever else is set."
+    )
+    warn_after: Duration = Field(
+        default=timedelta(minutes=30),
+        ge=MINUTE,
+        le=timedelta(days=30),
+        description="Warn when something has been idle for so long.",
+    )
+    propose_after: Duration = Field(
+        default=timedelta(minutes=60), ge=MINUTE, le=timedelta(days=30), description="Ask a person after so long."
+    )
+    act_after: Duration = Field(
+        default=timedelta(hours=2), ge=2 * MINUTE, le=timedelta(days=30), description="In mode auto, act after so long."
+    )
+    max_per_hour: Count = Field(
+        default=4, ge=1, le=1000, description="The most actions in any hour, over the whole service."
+    )
+
+    @property
+    def allowed(self) -> Mode:
+        """How far it may go, as `alerts` names it."""
+        return Mode(self.mode)
+
+    @model_validator(mode="after")
+    def _deliberate(self) -> Self:
+        missing = [name for name, given in (("selector", self.selector), ("target", self.target)) if not given]
+        if self.mode != "observe" and missing:
+            raise fault(
+                f"{self.mode} without {' and '.join(missing)}",
+                "three settings together: mode, selector (what may be stopped), target (who stops it); or observe",
+                option="mode",
+            )
+        if not self.warn_after <= self.propose_after <= self.act_after or self.warn_after == self.act_after:
+            shown_all = ", ".join(duration_text(wait) for wait in (self.warn_after, self.propose_after, self.act_after))
+            raise fault(
+                shown_all,
+                "warn_after, propose_after and act_after in rising order, with time to object",
+                option="warn_after",
+            )
+        return self
