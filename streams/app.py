@@ -1,0 +1,276 @@
+"""The Faust edge: slices of partitions in, a handler called, and nothing acknowledged that was not handled.
+
+Faust marks an event as read even when its agent raises. So nothing may leave an agent: a bad event is the handler's to
+set aside, a store that is down is the handler's to wait for, and whatever remains ends the process on the spot, with
+the slice unread. Where to begin is the store's word: at each assignment Kafka's committed offsets are set to it.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP, EventT, StreamT
+from msgspec import Struct, field
+
+from streams.records import Record
+from streams.topics import INPUTS
+
+log = structlog.get_logger(__name__)
+
+EXIT_CRASHED = 70
+ALIGN_RETRY_S = 0.5
+
+Place = tuple[str, int]
+"""A logical topic and a partition of it."""
+
+
+class Handler(Protocol):
+    """What the worker hands records to. No two of its methods run at the same time."""
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Take records of one topic and partition, in order of offset; return only when all they caused is durable.
+
+        A bad event is set aside here, and a store that is down is waited for: raising ends the process.
+        """
+
+    async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
+        """Load what is known of these partitions, all the worker now has, and say where each topic is to be read on.
+
+        Where a place is absent, reading begins at the start of its log.
+        """
+
+    async def revoked(self, partitions: set[int]) -> None:
+        """Let go of these partitions; whatever is not yet durable will be read again by their next owner."""
+
+
+class KafkaSettings(Struct, frozen=True, kw_only=True):
+    """How the worker meets Kafka."""
+
+    bootstrap: str  # host:port, several with commas
+    group: str = "emberwatch"
+    topics: Mapping[str, str] = field(default_factory=lambda: {name: name for name in INPUTS})  # logical name -> topic
+    instance_id: str | None = None  # a fixed name for each replica lets it come back without a rebalance
+    slice_events: int = 2000
+    slice_within_s: float = 0.25
+    session_timeout_s: float = 10.0  # a killed worker's partitions stand still this long
+    metadata_max_age_s: float = 30.0
+
+
+def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
+    """Make the Faust app without its agents: no tables, no leader, no topic of its own, no web server."""
+    return faust.App(
+        settings.group,
+        broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
+        autodiscover=False,
+        datadir=data_dir,
+        store="memory://",
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance_id,
+        consumer_metadata_max_age_ms=int(settings.metadata_max_age_s * 1000),
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s * 0.3,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=settings.slice_events,
+        stream_buffer_maxsize=4096,
+        stream_wait_empty=False,  # waiting for an unfinished event would hang a stop for minutes
+        table_standby_replicas=1,  # there are no tables: this selects Faust's assignor, which keeps co-partitions together
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        producer_acks=-1,
+        web_enabled=False,
+    )
+
+
+class Consumption:
+    """The agents of an app, and what they have handled since the last assignment."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        settings: KafkaSettings,
+        handler: Handler,
+        *,
+        clock: Callable[[], datetime],
+        die: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._app = app
+        self._handler = handler
+        self._clock = clock
+        self._die = die
+        self._logical = {physical: logical for logical, physical in settings.topics.items()}
+        self._physical = dict(settings.topics)
+        self._gate = asyncio.Lock()  # one call of the handler at a time, rebalances included
+        self._generation: int | None = None  # of the assignment that may be handled; None while there is none
+        self._closed = False
+        self.partitions: frozenset[int] = frozenset()
+        self.uneven: str | None = None  # why the assignment cannot be right
+        self._next: dict[Place, int] = {}
+        for logical, physical in settings.topics.items():
+            self._add_agent(logical, physical, settings)
+        app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_rebalance_complete.connect(self._on_rebalance_complete)
+
+    def _add_agent(self, logical: str, physical: str, settings: KafkaSettings) -> None:
+        topic = self._app.topic(
+            physical, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+
+        async def consume(stream: StreamT[bytes]) -> None:
+            slices = cast("faust.Stream[bytes]", stream)
+            async for events in slices.take_events(settings.slice_events, within=settings.slice_within_s):
+                await self._take(logical, events)
+
+        self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(consume)
+
+    async def _take(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
+        """Hand a slice on, partition by partition. Nothing is raised but the cancellation of a stop."""
+        with self._crash_only(events):
+            async with self._gate:
+                await self._hand_on(topic, events)
+
+    async def _hand_on(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
+        current = [event for event in events if self._is_current(event)]
+        if len(current) < len(events):  # read before a rebalance: whoever owns them now reads them again
+            _disown([event for event in events if not self._is_current(event)])
+        current.sort(key=lambda event: (event.message.partition, event.message.offset))
+        for partition, group in groupby(current, key=lambda event: event.message.partition):
+            arrived_at = self._clock()
+            records = [_record(topic, event, arrived_at) for event in group]
+            await self._handler.handle(records)
+            self._next[(topic, partition)] = records[-1].offset + 1
+
+    def _is_current(self, event: EventT[bytes]) -> bool:
+        return not self._closed and event.message.generation_id == self._generation
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        await self._release()
+
+    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
+        """Load the partitions, and make Kafka's committed offsets say what the store says; then Faust seeks there."""
+        rebalance = self._app.rebalancing_count
+        with self._crash_only():
+            async with self._gate:
+                await self._begin(rebalance)
+
+    async def _begin(self, rebalance: int) -> None:
+        generation = self._app.consumer_generation_id
+        places = {tp for tp in self._app.consumer.assignment() if tp.topic in self._logical}
+        partitions = {tp.partition for tp in places}
+        self.uneven = self._unevenness(places)
+        if self.uneven:
+            log.error("kafka_assignment_uneven", reason=self.uneven)
+        stored = await self._handler.assigned(partitions) if partitions else {}
+        self.partitions = frozenset(partitions)
+        while self._app.rebalancing_count == rebalance:
+            starts = await self._align(places, stored)
+            if starts is not None:
+                self._next = {(self._logical[tp.topic], tp.partition): offset for tp, offset in starts.items()}
+                self._generation = generation
+                log.info("kafka_partitions_assigned", partitions=sorted(partitions), generation=generation)
+                return
+            await asyncio.sleep(ALIGN_RETRY_S)
+
+    async def _align(self, places: set[TP], stored: Mapping[Place, int]) -> dict[TP, int] | None:
+        """Commit where each place is to be read on; None if Kafka did not take it, and it should be tried again."""
+        if not places:
+            return {}
+        consumer: Any = self._app.consumer
+        try:
+            firsts = await consumer.earliest_offsets(*places)
+            ends = await consumer.highwaters(*places)
+            starts = {tp: self._start(tp, stored, firsts[tp], ends[tp]) for tp in places}
+            return starts if await consumer._commit(starts) else None
+        except KafkaError as error:
+            log.warning("kafka_offsets_not_set", reason=str(error), retry_in_s=ALIGN_RETRY_S)
+            return None
+
+    def _start(self, tp: TP, stored: Mapping[Place, int], first: int, end: int) -> int:
+        wanted = stored.get((self._logical[tp.topic], tp.partition))
+        if wanted is None:
+            return first
+        if wanted < first:
+            log.error(
+                "kafka_events_expired", topic=tp.topic, partition=tp.partition, from_offset=wanted, to_offset=first
+            )
+        if wanted > end:
+            log.error("kafka_log_shorter_than_store", topic=tp.topic, partition=tp.partition, stored=wanted, end=end)
+        return max(wanted, first)
+
+    def _unevenness(self, places: set[TP]) -> str | None:
+        held = {physical: sorted(tp.partition for tp in places if tp.topic == physical) for physical in self._logical}
+        if len({tuple(partitions) for partitions in held.values()}) <= 1:
+            return None
+        return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
+
+    async def _release(self) -> None:
+        with self._crash_only():
+            async with self._gate:
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        held, self.partitions = self.partitions, frozenset()
+        self._generation = None
+        self._next = {}
+        if held:
+            await self._handler.revoked(set(held))
+
+    async def close(self) -> None:
+        """Hand on nothing more, wait for the slice in progress, and let go of the partitions."""
+        self._closed = True
+        await self._release()
+
+    def caught_up(self, topic: str, partition: int) -> bool:
+        """Whether everything that Kafka is known to hold in this place has been handled; False when in doubt."""
+        handled = self._next.get((topic, partition))
+        if handled is None or self._generation is None:
+            return False
+        try:
+            end = self._app.consumer.highwater(TP(self._physical[topic], partition))
+        except (AssertionError, AttributeError, KafkaError):  # a rebalance takes the partition away as we ask
+            return False
+        return end is not None and handled >= end
+
+    @property
+    def has_assignment(self) -> bool:
+        """Whether partitions are held, loaded and being read."""
+        return self._generation is not None and bool(self.partitions)
+
+    @contextmanager
+    def _crash_only(self, events: Sequence[EventT[bytes]] = ()) -> Iterator[None]:
+        """Let no error past into Faust, which would acknowledge the slice: it ends the process, the slice unread."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            _disown(events)
+            raise
+        except Exception as error:
+            _disown(events)
+            log.critical("worker_crashed", error=type(error).__name__, exc_info=error)
+            self._die(EXIT_CRASHED)
+
+
+def _disown(events: Sequence[EventT[bytes]]) -> None:
+    """Keep Faust from committing these: to it, they look acknowledged already."""
+    for event in events:
+        event.message.acked = True
+
+
+def _record(topic: str, event: EventT[bytes], arrived_at: datetime) -> Record:
+    message = event.message
+    return Record(
+        topic=topic,
+        partition=message.partition,
+        offset=message.offset,
+        arrived_at=arrived_at,
+        value=message.value or b"",
+        key=message.key,
+    )

@@ -1,0 +1,153 @@
+"""The worker's life: wait for the topics, run the Faust app, stop within seconds."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import faust
+import structlog
+
+from streams.app import EXIT_CRASHED, Consumption, Handler, KafkaSettings, build_app
+from streams.topics import KafkaUnreachable, partition_counts
+
+log = structlog.get_logger(__name__)
+
+PROBE_TIMEOUT_S = 3.0
+FLUSH_LIMIT_S = 4.0  # of a stop: for the slice in progress and the last snapshot
+STOP_LIMIT_S = 9.0  # of a stop: for everything
+
+
+class Worker:
+    """One member of the consumer group, from its start to a clean stop or a crash."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        handler: Handler,
+        *,
+        clock: Callable[[], datetime],
+        retry_s: float = 5.0,
+        die: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._clock = clock
+        self._retry_s = retry_s
+        self._die = die
+        self._stop = asyncio.Event()
+        self._consumption: Consumption | None = None
+        self._waiting_for: str | None = "not started"
+
+    async def run(self, *, handle_signals: bool = True) -> int:
+        """Work until SIGTERM, SIGINT or `request_stop`; returns the exit code, 0 or EXIT_CRASHED."""
+        if handle_signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
+        if not await self._topics_exist():
+            return 0
+        with tempfile.TemporaryDirectory(prefix="emberwatch-") as data_dir:
+            app = build_app(self._settings, Path(data_dir))
+            self._consumption = Consumption(app, self._settings, self._handler, clock=self._clock, die=self._die)
+            self._waiting_for = None
+            crashed = await self._run_app(app)
+            stopped = await self._stop_app(app, self._consumption)
+        if not stopped:
+            self._die(EXIT_CRASHED)  # threads of the Kafka client would keep the process alive
+        return EXIT_CRASHED if crashed or not stopped else 0
+
+    def request_stop(self) -> None:
+        """Begin a clean stop; asking again changes nothing."""
+        log.info("worker_stopping")
+        self._stop.set()
+
+    @property
+    def unready(self) -> str | None:
+        """Why this worker consumes nothing at present; None when it is ready."""
+        if self._stop.is_set():
+            return "stopping"
+        if self._waiting_for is not None:
+            return self._waiting_for
+        if self._consumption is None or not self._consumption.has_assignment:
+            return (
+                "no partition is assigned: the group is still gathering, "
+                "or it has more workers than the topics have partitions"
+            )
+        return self._consumption.uneven
+
+    def ready(self) -> bool:
+        """Whether partitions of all topics are assigned, loaded and being read."""
+        return self.unready is None
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that this worker holds now."""
+        return self._consumption.partitions if self._consumption is not None else frozenset()
+
+    def caught_up(self, topic: str, partition: int) -> bool:
+        """Whether all that Kafka is known to hold of this logical topic and partition has been handled."""
+        return self._consumption is not None and self._consumption.caught_up(topic, partition)
+
+    async def _topics_exist(self) -> bool:
+        """Wait for the broker and the topics, saying what is missing; False when stopped meanwhile."""
+        while not self._stop.is_set():
+            fault = await asyncio.to_thread(self._topics_fault)
+            self._waiting_for = fault
+            if fault is None:
+                return True
+            log.warning("worker_waiting_for_kafka", reason=fault, retry_in_s=self._retry_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._retry_s)
+        return False
+
+    def _topics_fault(self) -> str | None:
+        names = list(self._settings.topics.values())
+        try:
+            counts = partition_counts(bootstrap=self._settings.bootstrap, topics=names, timeout_s=PROBE_TIMEOUT_S)
+        except KafkaUnreachable as error:
+            return str(error)
+        missing = [name for name, count in counts.items() if count is None]
+        if missing:
+            return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"
+        if len(set(counts.values())) > 1:
+            return f"the topics' partition counts differ, got {counts}; all topics need the same number of partitions"
+        return None
+
+    async def _run_app(self, app: faust.App) -> bool:
+        """Run until a stop is asked for or the app crashes; True when it crashed."""
+        starting = asyncio.ensure_future(app.start())
+        ended = asyncio.ensure_future(app.wait_until_stopped())
+        asked = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and starting.exception() is None:
+            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        error = starting.exception() if starting.done() else app.crash_reason
+        for task in (starting, ended, asked):
+            task.cancel()
+        await asyncio.gather(starting, ended, asked, return_exceptions=True)
+        if error is None:
+            error = app.crash_reason
+        if error is not None:
+            log.critical("worker_crashed", error=type(error).__name__, exc_info=error)
+        return error is not None
+
+    async def _stop_app(self, app: faust.App, consumption: Consumption) -> bool:
+        """Flush, leave the group, close; False when that took longer than a stop may take."""
+        try:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                try:
+                    async with asyncio.timeout(FLUSH_LIMIT_S):
+                        await consumption.close()
+                except TimeoutError:
+                    log.warning(
+                        "worker_stopped_without_flush", reason="the store did not answer; events are read again"
+                    )
+                await app.stop()
+        except TimeoutError:
+            log.error("worker_stop_timed_out", limit_s=STOP_LIMIT_S)
+            return False
+        return True
