@@ -1,0 +1,33 @@
+"""What a person may change from the console. Each is done at most once, and says whether it was done."""
+
+from datetime import datetime
+from typing import Protocol
+
+from alerts.scale_down import Action, ActionStep, Mode
+
+
+class Controls(Protocol):
+    """Changes that people make; `by` tells who. False where there was nothing to change any more."""
+
+    def acknowledge(self, incident_id: str, by: str) -> bool:
+        """Someone looks after this incident."""
+
+    def approve(self, action_id: str, by: str) -> bool:
+        """Do what is proposed."""
+
+    def keep(self, action_id: str, by: str) -> bool:
+        """Leave the workload as it is."""
+
+
+def may_approve(action: Action, now: datetime) -> bool:
+    """Whether a person can still say yes: only to a proposal, never in observe mode, not after it has expired."""
+    return _alive(action, now) and action.step is ActionStep.PROPOSED
+
+
+def may_keep(action: Action, now: datetime) -> bool:
+    """Whether a person can still say no: until it is done."""
+    return _alive(action, now) and action.step in (ActionStep.WARNED, ActionStep.PROPOSED)
+
+
+def _alive(action: Action, now: datetime) -> bool:
+    return action.mode is not Mode.OBSERVE and (action.expires_at is None or now < action.expires_at)

@@ -1,0 +1,158 @@
+"""Rows of the store summed up for the console. Pure: values in, values out."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from zoneinfo import ZoneInfo
+
+from alerts.charts import Point
+from alerts.incidents import Incident
+from console.overview import Accelerators, IdleView, NoticeView, TeamView
+from console.view_store import HourSpend, SentNotice
+from detectors.budget import Budget
+from detectors.findings import Kind
+from store.facts import ForecastRow, StatusRow, WorkloadState
+
+NANO = 1_000_000_000
+NO_TEAM = "no team"
+
+
+def matches(budget: Budget, workload: str, team: str | None) -> bool:
+    """Whether a workload's spend counts against a budget: everything that the budget names must match."""
+    cluster, _, rest = workload.partition("/")
+    namespace = rest.partition("/")[0]
+    subject = {"workload": workload, "team": team or "", "cluster": cluster, "namespace": namespace}
+    return all(name in subject and fnmatchcase(subject[name], glob) for name, glob in budget.match.items())
+
+
+def period(budget: Budget, now: datetime) -> tuple[datetime, datetime]:
+    """The calendar month of a budget that holds `now`, in UTC."""
+    zone = ZoneInfo(budget.timezone)
+    start = month_start(now.astimezone(zone))
+    after = month_start(start + timedelta(days=32))
+    return start.astimezone(UTC), after.astimezone(UTC)
+
+
+def idle_view(told: Sequence[StatusRow], incidents: Sequence[Incident], now: datetime) -> tuple[IdleView, ...]:
+    """Workloads with idle accelerators, the most wasted first; an open incident's dollars win over our estimate."""
+    known = {one.workload: one for one in incidents if one.kind is Kind.IDLE}
+    rows = []
+    for row in told:
+        if row.state is WorkloadState.UNKNOWN or (row.state is WorkloadState.BUSY and row.idle_devices == 0):
+            continue
+        devices = row.idle_devices or row.devices
+        rate = row.usd_per_hour * (devices / row.devices if row.devices else 1.0)
+        incident = known.get(row.workload)
+        since = row.idle_since or (incident.began_at if incident else None)
+        idle_s = max(0.0, (now - since).total_seconds()) if since else None
+        wasted = incident.usd_so_far if incident else (None if idle_s is None else rate * idle_s / 3600.0)
+        rows.append(
+            IdleView(
+                workload=row.workload,
+                team=row.team,
+                gpu_model=row.gpu_model,
+                idle_devices=devices,
+                devices=row.devices,
+                idle_since=since,
+                idle_s=idle_s,
+                usd_per_hour=rate,
+                usd_so_far=wasted,
+                util_ratio=row.util_ratio,
+                power_w=row.power_w,
+                incident_id=incident.incident_id if incident else None,
+            )
+        )
+    return tuple(sorted(rows, key=lambda idle: (-(idle.usd_so_far or 0.0), -idle.usd_per_hour, idle.workload)))
+
+
+def accelerators(told: Sequence[StatusRow], silent: Sequence[StatusRow]) -> Accelerators:
+    """How many accelerators do what; those of silent workloads are unknown."""
+    busy = idle = 0
+    unknown = sum(row.devices for row in silent)
+    for row in told:
+        if row.state is WorkloadState.UNKNOWN:
+            unknown += row.devices
+            continue
+        stopped = (row.idle_devices or row.devices) if row.state is WorkloadState.IDLE else row.idle_devices
+        idle += stopped
+        busy += max(0, row.devices - stopped)
+    return Accelerators(busy=busy, idle=idle, unknown=unknown)
+
+
+def teams(told: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime) -> tuple[TeamView, ...]:
+    """What each team spends now, today and this month, the largest first."""
+    rates: dict[str, float] = {}
+    for status in told:
+        rates[status.team or NO_TEAM] = rates.get(status.team or NO_TEAM, 0.0) + status.usd_per_hour
+    today: dict[str, int] = {}
+    whole: dict[str, int] = {}
+    for row in month:
+        team = row.team or NO_TEAM
+        if row.hour >= month_start(now):
+            whole[team] = whole.get(team, 0) + row.nano_usd
+        if row.hour >= day_start(now):
+            today[team] = today.get(team, 0) + row.nano_usd
+    views = [
+        TeamView(
+            team=team,
+            usd_per_hour=rates.get(team, 0.0),
+            today_usd=today.get(team, 0) / NANO,
+            month_to_date_usd=whole.get(team, 0) / NANO,
+        )
+        for team in rates.keys() | whole.keys() | today.keys()
+    ]
+    return tuple(sorted(views, key=lambda view: (-view.usd_per_hour, -view.month_to_date_usd, view.team)))
+
+
+def whole_month(forecasts: Sequence[ForecastRow], spent: float) -> float | None:
+    """The fleet's forecast where there is one, else the sum of its workloads'; never below what is spent."""
+    fleet = [row for row in forecasts if row.workload is None and row.budget is None]
+    rows = fleet[:1] or [row for row in forecasts if row.workload is not None]
+    return max(spent, sum(row.p50_usd for row in rows)) if rows else None
+
+
+def rates(sums: dict[datetime, int], now: datetime) -> list[Point]:
+    """Sums of hours as rates; the running hour counts by the part of it that has passed, once that is 10 minutes."""
+    points = []
+    for hour in sorted(sums):
+        passed_s = min(3600.0, (now - hour).total_seconds())
+        if passed_s >= 600.0 or len(sums) == 1:
+            points.append((hour, sums[hour] / NANO * 3600.0 / max(passed_s, 60.0)))
+    return points
+
+
+def told(row: SentNotice) -> NoticeView:
+    """A row of the outbox as it is shown."""
+    notice = row.notice
+    return NoticeView(
+        at=notice.at,
+        channel=notice.channel,
+        subject=notice.subject,
+        subject_id=notice.subject_id,
+        step=notice.step,
+        reason=str(notice.reason),
+        title=notice.title,
+        state=str(row.state),
+        attempts=row.attempts,
+        detail=row.detail,
+    )
+
+
+def loudest(incident: Incident) -> tuple[int, float, str]:
+    """Sort key: pages first, then by dollars."""
+    return ("page", "warn", "info").index(incident.severity), -incident.usd_per_hour, incident.incident_id
+
+
+def hour_start(at: datetime) -> datetime:
+    """The UTC hour that holds a moment."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def day_start(at: datetime) -> datetime:
+    """Midnight before a moment, in its own zone."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_start(at: datetime) -> datetime:
+    """The beginning of the month that holds a moment, in its own zone."""
+    return day_start(at).replace(day=1)

@@ -1,0 +1,214 @@
+"""What the console shows, as plain values: one reading of the store that both the pages and the JSON come from.
+
+Dollars are USD as estimated from telemetry and tokens. Unknown is its own state: a workload whose telemetry has
+stopped is neither busy nor idle, and its last known rate is shown apart.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import TypeVar
+
+from alerts.charts import Point
+from alerts.incidents import Incident
+from alerts.scale_down import Action
+from console.overview import BudgetView, NoticeView, Overview, outlook
+from console.summary import (
+    NANO,
+    NO_TEAM,
+    accelerators,
+    day_start,
+    hour_start,
+    idle_view,
+    loudest,
+    matches,
+    month_start,
+    period,
+    rates,
+    teams,
+    told,
+    whole_month,
+)
+from console.view_store import HourSpend, ViewStore
+from detectors.budget import Budget
+from store.facts import ChangeRow, ForecastRow
+
+STALE_AFTER_S = 300.0  # a status older than this says nothing about now
+GONE_AFTER_S = 86400.0  # a workload silent for longer is no longer shown
+MOST_POINTS = 240  # of a line in a chart
+HOUR = timedelta(hours=1)
+
+
+T = TypeVar("T")
+
+
+class ConsoleView:
+    """Reads the store for the pages; what it has read is good for `fresh_s` seconds of its clock."""
+
+    def __init__(
+        self,
+        store: ViewStore,
+        budgets: Sequence[Budget] = (),
+        *,
+        clock: Callable[[], datetime],
+        fresh_s: float = 3.0,
+    ) -> None:
+        """A view of this store. `clock` returns the present, aware."""
+        self._store = store
+        self._budgets = tuple(budgets)
+        self._clock = clock
+        self._fresh_s = fresh_s
+        self._kept: dict[str, tuple[datetime, object]] = {}
+        self._lock = Lock()
+
+    def now(self) -> datetime:
+        """The present in UTC."""
+        return self._clock().astimezone(UTC)
+
+    def forget(self) -> None:
+        """Read anew next time: something has just been changed."""
+        with self._lock:
+            self._kept.clear()
+
+    def overview(self) -> Overview:
+        """The state of everything, now."""
+        return self._fresh("overview", self._overview)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident, open or not."""
+        return self._store.incident(incident_id)
+
+    def incidents(self, state: str | None, kind: str | None, limit: int = 200) -> Sequence[Incident]:
+        """Incidents, newest first; `state` is open or resolved."""
+        return self._store.list_incidents(limit, state, kind)
+
+    def notices_of(self, subject_id: str, limit: int = 50) -> Sequence[NoticeView]:
+        """What was, or would have been, said about one subject; newest first."""
+        return [told(row) for row in self._store.notices(limit, subject_id=subject_id)]
+
+    def actions(self, limit: int = 100) -> Sequence[Action]:
+        """Actions as they stand, newest first."""
+        return self._store.list_actions(limit)
+
+    def action_of(self, incident_id: str) -> Action | None:
+        """The scale-down that an incident led to, if any."""
+        return self._store.action_for(incident_id)
+
+    def action(self, action_id: str) -> Action | None:
+        """One action among the latest."""
+        return next((action for action in self._store.list_actions(1000) if action.action_id == action_id), None)
+
+    def changes_near(self, incident: Incident) -> Sequence[ChangeRow]:
+        """What people did to the workload from six hours before the incident began until its end."""
+        if incident.workload is None:
+            return ()
+        end = (incident.resolved_at or self.now()) + timedelta(minutes=1)
+        return self._store.changes_between(incident.began_at - 6 * HOUR, end, incident.workload)
+
+    def spend_hours(self, hours: int = 48) -> list[tuple[datetime, str, float]]:
+        """(hour, team, USD) of the latest hours, the running one included."""
+        start = hour_start(self.now()) - (hours - 1) * HOUR
+        sums: dict[tuple[datetime, str], int] = {}
+        for row in self._month():
+            if row.hour >= start:
+                key = (row.hour, row.team or NO_TEAM)
+                sums[key] = sums.get(key, 0) + row.nano_usd
+        return [(hour, team, nano / NANO) for (hour, team), nano in sorted(sums.items())]
+
+    def incident_series(self, incident: Incident) -> list[Point]:
+        """(hour, USD per hour) of the incident's subject, from a day before it began until a while after its end."""
+        now = self.now()
+        end = min(now, (incident.resolved_at or now) + 6 * HOUR)
+        start = max(hour_start(incident.began_at) - 24 * HOUR, hour_start(end) - 14 * 24 * HOUR)
+        budget = next((one for one in self._budgets if one.name == incident.budget), None)
+        sums: dict[datetime, int] = {}
+        for row in self._store.spend_by_hour(start, end, incident.workload):
+            if budget is None or matches(budget, row.workload, row.team):
+                sums[row.hour] = sums.get(row.hour, 0) + row.nano_usd
+        return rates(sums, now)
+
+    def budget_series(self, budget: Budget) -> list[Point]:
+        """(moment, USD since the month began) of a budget."""
+        start, end = period(budget, self.now())
+        sums: dict[datetime, int] = {}
+        for row in self._month():
+            if start <= row.hour < end and matches(budget, row.workload, row.team):
+                sums[row.hour] = sums.get(row.hour, 0) + row.nano_usd
+        points, total = [(start, 0.0)], 0
+        for hour in sorted(sums):
+            total += sums[hour]
+            points.append((min(hour + HOUR, max(self.now(), hour)), total / NANO))
+        step = -(-len(points) // MOST_POINTS)
+        return [*points[:-1:step], points[-1]]
+
+    def budget(self, name: str) -> Budget | None:
+        """The budget of this name."""
+        return next((budget for budget in self._budgets if budget.name == name), None)
+
+    def _month(self) -> Sequence[HourSpend]:
+        def read() -> Sequence[HourSpend]:
+            now = self.now()
+            starts = [period(budget, now)[0] for budget in self._budgets]
+            start = min([*starts, month_start(now), now - 48 * HOUR])
+            return self._store.spend_by_hour(hour_start(start), now + HOUR)
+
+        return self._fresh("month", read)
+
+    def _overview(self) -> Overview:
+        now = self.now()
+        statuses = [row for row in self._store.statuses() if (now - row.at).total_seconds() <= GONE_AFTER_S]
+        fresh = [row for row in statuses if (now - row.at).total_seconds() <= STALE_AFTER_S]
+        silent = [row for row in statuses if (now - row.at).total_seconds() > STALE_AFTER_S]
+        incidents = sorted(self._store.open_incidents(), key=loudest)
+        month = self._month()
+        data_at = max((row.at for row in statuses), default=None)
+        forecasts = [row for row in self._store.latest_forecasts() if row.period_start <= now < row.period_end]
+        idle = idle_view(fresh, incidents, now)
+        spent = sum(row.nano_usd for row in month if row.hour >= month_start(now)) / NANO
+        return Overview(
+            as_of=now,
+            data_at=data_at,
+            data_age_s=None if data_at is None else max(0.0, (now - data_at).total_seconds()),
+            usd_per_hour=sum(row.usd_per_hour for row in fresh),
+            silent_usd_per_hour=sum(row.usd_per_hour for row in silent),
+            silent_workloads=len(silent),
+            today_usd=sum(row.nano_usd for row in month if row.hour >= day_start(now)) / NANO,
+            month_to_date_usd=spent,
+            month_forecast_usd=whole_month(forecasts, spent),
+            accelerators=accelerators(fresh, silent),
+            idle_usd_per_hour=sum(row.usd_per_hour for row in idle),
+            idle=idle,
+            teams=teams(fresh, month, now),
+            incidents=tuple(incidents),
+            budgets=tuple(self._budget_view(budget, month, forecasts, now) for budget in self._budgets),
+            notices=tuple(told(row) for row in self._store.notices(10)),
+            rejects=dict(sorted(self._store.reject_counts().items(), key=lambda pair: (-pair[1], pair[0]))),
+        )
+
+    def _budget_view(
+        self, budget: Budget, month: Sequence[HourSpend], forecasts: Sequence[ForecastRow], now: datetime
+    ) -> BudgetView:
+        start, end = period(budget, now)
+        nano = sum(row.nano_usd for row in month if start <= row.hour < end and matches(budget, row.workload, row.team))
+        forecast = next((row for row in forecasts if row.budget == budget.name), None)
+        return BudgetView(
+            name=budget.name,
+            usd_per_month=budget.usd_per_month,
+            spent_usd=nano / NANO,
+            period_start=start,
+            period_end=end,
+            p10_usd=forecast.p10_usd if forecast else None,
+            p50_usd=forecast.p50_usd if forecast else None,
+            p90_usd=forecast.p90_usd if forecast else None,
+            outlook=outlook(budget.usd_per_month, nano / NANO, forecast),
+        )
+
+    def _fresh(self, name: str, read: Callable[[], T]) -> T:
+        with self._lock:
+            now, kept = self.now(), self._kept.get(name)
+        if kept is not None and 0 <= (now - kept[0]).total_seconds() < self._fresh_s:
+            return kept[1]  # type: ignore[return-value]  # kept under the name of its reader
+        value = read()
+        with self._lock:
+            self._kept[name] = (now, value)
+        return value
