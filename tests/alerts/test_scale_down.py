@@ -3,11 +3,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import json
 from msgspec.structs import replace
 
 from alerts.action_notices import action_notices
 from alerts.incidents import Incident, Severity
 from alerts.matching import Matcher
+from alerts.notices import Notice, Reason
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Why
 from alerts.scale_down_steps import NotPossible, action_id, approve, decide, keep, undo
@@ -355,18 +357,28 @@ def test_nothing_is_executed_unless_idle_fresh_warned_and_unprotected_at_that_mo
         action = decision.action
 
 
-def test_people_hear_of_an_action_in_money_first_and_of_what_is_only_observed_not_at_all():
+def test_people_hear_of_an_action_and_of_what_is_only_observed_not_at_all():
     router = Router((), ("slack",), lambda incident: "")
     quiet = replace(INCIDENT, severity=Severity.INFO)
 
-    (notice,) = action_notices(router, at_step(ActionStep.WARNED, transition=0), quiet)
+    warned = at_step(ActionStep.WARNED)
 
-    assert (notice.notice_id, notice.subject, notice.step, notice.reason) == (
-        "act_a:0:slack",
-        "action",
-        "warned",
-        "action_warned",
-    )
-    assert notice.title == "$16.00/h: prod/llm/chat (4 GPUs): idle, will be scaled down unless someone keeps it"
-    assert action_notices(router, at_step(ActionStep.PROPOSED, mode=Mode.OBSERVE), INCIDENT) == []
-    assert action_notices(router, at_step(ActionStep.RECHECKED), INCIDENT) == []
+    def title(action: Action) -> str:
+        return f"${action.usd_per_hour:.2f}/h: {action.workload}"
+
+    assert action_notices(router, warned, quiet, title) == [
+        Notice(
+            notice_id="act_a:0:slack",
+            channel="slack",
+            subject="action",
+            subject_id="act_a",
+            transition=0,
+            step="warned",
+            reason=Reason.ACTION_WARNED,
+            title="$16.00/h: prod/llm/chat",
+            at=minute(60),
+            body=json.encode(warned),
+        )
+    ]
+    assert action_notices(router, at_step(ActionStep.PROPOSED, mode=Mode.OBSERVE), INCIDENT, title) == []
+    assert action_notices(router, at_step(ActionStep.RECHECKED), INCIDENT, title) == []

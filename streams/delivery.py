@@ -1,0 +1,191 @@
+"""Telling people: notices are claimed from the outbox, sent, and settled with what the channel answered.
+
+A channel that is down holds up no other. Nothing is said twice: where an earlier attempt may have come through, the
+channel is asked before it is sent again. Nothing here sleeps; what is not due yet waits for the next call.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from alerts.notices import Channel, Notice, Outcome, Receipt
+
+log = structlog.get_logger()
+
+
+class Claimed(Protocol):
+    """A notice that is ours to send until the lease runs out."""
+
+    @property
+    def notice(self) -> Notice:
+        """The notice."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was claimed, this time included."""
+
+    @property
+    def was_ambiguous(self) -> bool:
+        """Whether an earlier attempt may have delivered it."""
+
+    @property
+    def reference(self) -> str | None:
+        """That of the subject's first delivered notice on the channel."""
+
+
+class Outbox(Protocol):
+    """What delivery needs of the store."""
+
+    def claim_notices(self, channel: str, owner: str, now: datetime, lease_s: float, limit: int) -> Sequence[Claimed]:
+        """Take up to `limit` notices that are due on the channel; no one else gets them while the lease lasts."""
+
+    def settle_notice(
+        self,
+        notice_id: str,
+        receipt: Receipt,
+        now: datetime,
+        retry_at: datetime | None = None,
+        owner: str | None = None,
+    ) -> bool:
+        """Write what became of an attempt; a late answer of a lost lease does not count."""
+
+
+class DeliveryPolicy(Struct, frozen=True, kw_only=True):
+    """How often it is tried, and for how long."""
+
+    lease_s: float = 120.0  # longer than any channel takes to answer
+    attempts_per_call: int = 20  # for each channel, so that one call ends soon
+    first_retry_s: float = 5.0  # doubles with each attempt
+    longest_retry_s: float = 900.0
+    jitter_ratio: float = 0.25  # 0 to 1: a wait is longer by up to this share
+    longest_rest_s: float = 60.0  # of a channel that fails, beside each notice's own wait
+    expires_s: float = 7 * 86400.0  # by event time: older news is refused, not sent
+    min_interval_s: float = 0.0  # between two messages on a channel that `min_intervals_s` does not name
+
+
+class _Pace(Struct):
+    """When a channel may be used again."""
+
+    next_at: datetime | None = None
+    failures: int = 0  # in a row
+
+
+class Delivery:
+    """Sends what is due. Several may run at once: the claims keep them apart."""
+
+    def __init__(
+        self,
+        store: Outbox,
+        channels: Mapping[str, Channel],
+        clock: Callable[[], datetime],
+        owner: str,
+        *,
+        policy: DeliveryPolicy | None = None,
+        min_intervals_s: Mapping[str, float] | None = None,
+    ) -> None:
+        """`clock`: aware, UTC. `min_intervals_s`: by channel, where its vendor asks for one (Slack: 1)."""
+        self._store = store
+        self._channels = channels
+        self._clock = clock
+        self._owner = owner
+        self._policy = policy or DeliveryPolicy()
+        self._min_intervals_s = min_intervals_s or {}
+        self._paces = {name: _Pace() for name in channels}
+        self.outcomes: Counter[tuple[str, Outcome]] = Counter()  # by channel, since the start
+
+    def deliver_due(self) -> int:
+        """Try what is due on every channel; return how many attempts were made.
+
+        Raises what the store raises; what was claimed is then ambiguous once its lease runs out.
+        """
+        return sum(self._deliver_on(name, channel) for name, channel in self._channels.items())
+
+    def _deliver_on(self, name: str, channel: Channel) -> int:
+        pace = self._paces[name]
+        for attempts in range(self._policy.attempts_per_call):
+            now = self._clock()
+            if pace.next_at is not None and now < pace.next_at:
+                return attempts
+            claimed = self._store.claim_notices(name, self._owner, now, self._policy.lease_s, 1)
+            if not claimed:
+                return attempts
+            self._attempt(name, channel, pace, claimed[0])
+        return self._policy.attempts_per_call
+
+    def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed) -> None:
+        notice = claimed.notice
+        receipt = self._expired(notice) or _say(channel, claimed)
+        now = self._clock()
+        retry_at = None
+        if receipt.outcome in (Outcome.RETRY, Outcome.AMBIGUOUS):
+            pace.failures += 1
+            retry_at = now + timedelta(seconds=self._wait_s(notice, claimed.attempts, receipt))
+            pace.next_at = now + timedelta(seconds=self._rest_s(name, pace, receipt))
+        else:
+            pace.failures = 0
+            pace.next_at = now + timedelta(seconds=self._min_interval_s(name))
+        self._store.settle_notice(notice.notice_id, receipt, now, retry_at, self._owner)
+        self.outcomes[name, receipt.outcome] += 1
+        log.info(
+            "notice_attempted",
+            notice_id=notice.notice_id,
+            channel=name,
+            reason=str(notice.reason),
+            outcome=str(receipt.outcome),
+            attempt=claimed.attempts,
+            retry_at=None if retry_at is None else retry_at.isoformat(),
+            detail=receipt.detail,
+        )
+
+    def _expired(self, notice: Notice) -> Receipt | None:
+        age_s = (self._clock() - notice.at).total_seconds()
+        if age_s <= self._policy.expires_s:
+            return None
+        return Receipt(outcome=Outcome.REFUSED, detail=f"too old to be news: {age_s / 86400:.1f} days")
+
+    def _wait_s(self, notice: Notice, attempts: int, receipt: Receipt) -> float:
+        """How long this notice waits: as the channel asks, else twice as long after each attempt."""
+        if receipt.retry_after_s is not None:
+            return receipt.retry_after_s
+        policy = self._policy
+        doublings = min(max(attempts - 1, 0), 30)
+        wait_s = min(policy.first_retry_s * 2.0**doublings, policy.longest_retry_s)
+        return wait_s * (1.0 + policy.jitter_ratio * _share(f"{notice.notice_id}|{attempts}"))
+
+    def _rest_s(self, name: str, pace: _Pace, receipt: Receipt) -> float:
+        """How long the whole channel rests: as it asks, else longer with each failure in a row."""
+        if receipt.retry_after_s is not None:
+            return max(receipt.retry_after_s, self._min_interval_s(name))
+        return max(min(2.0 ** min(pace.failures - 1, 30), self._policy.longest_rest_s), self._min_interval_s(name))
+
+    def _min_interval_s(self, name: str) -> float:
+        return self._min_intervals_s.get(name, self._policy.min_interval_s)
+
+
+def _say(channel: Channel, claimed: Claimed) -> Receipt:
+    """Send it; but look first where an earlier attempt may have come through.
+
+    This is the outermost loop of a channel. A channel answers and does not raise; one that does raise has a fault, may
+    have sent before it did, and must not take the other channels down with it.
+    """
+    try:
+        if claimed.was_ambiguous:
+            found = channel.find(claimed.notice, claimed.reference)
+            if found.outcome is not Outcome.RETRY:
+                return found
+            if found.retry_after_s is not None:  # it could not be asked; nothing is known yet
+                return replace(found, outcome=Outcome.AMBIGUOUS)
+        return channel.send(claimed.notice, claimed.reference)
+    except Exception as error:
+        return Receipt(outcome=Outcome.AMBIGUOUS, detail=f"the channel raised {type(error).__name__}")
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1 that depends on the text alone."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest()) / 2**32
