@@ -1,0 +1,170 @@
+"""Processes: the embedded service, a Kafka worker, and the console beside workers. Each ends cleanly on Ctrl-C."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from threading import Event, Thread
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+from rich.console import Console as Terminal
+from starlette.types import ASGIApp
+
+from alerts.scale_down import Mode
+from console import assemble
+from console.auth import LOOPBACK_HOSTS, ConsoleAuth
+from console.control import StoreControls
+from console.settings import Settings
+from console.settings_build import budgets
+from console.view import ConsoleView
+from console.web import build_app
+from store.errors import StoreUnavailable
+from store.store import Store
+from streams.challenger import ProphetPool
+from streams.duties import Duties
+from streams.embedded import Embedded
+from streams.health import Health
+from streams.intake import Append
+from streams.keeper import Keeper, process_owner
+from streams.metrics import Metrics
+
+log = structlog.get_logger()
+
+Task = Callable[[asyncio.Event], Awaitable[None]]
+
+
+class Parts:
+    """What every process has: the store, the routes, metrics and health."""
+
+    def __init__(self, settings: Settings, kind: str) -> None:
+        """Opens the store. Raises StoreError."""
+        self.settings = settings
+        self.store = Store.open(assemble.store_url(settings))
+        self.router = assemble.router(settings)
+        self.metrics = Metrics(assemble.version())
+        self.health = Health()
+        self.owner = process_owner(kind)
+        self.pool = ProphetPool()
+
+    def duties(self, terminal: Terminal) -> Duties:
+        """What is done once in the whole service."""
+        return assemble.duties(
+            self.settings, self.store, self.router, metrics=self.metrics, owner=self.owner, terminal=terminal,
+            link_base=self.public_url(), pool=self.pool,
+        )  # fmt: skip
+
+    def public_url(self) -> str:
+        """Where people find the console."""
+        wanted = self.settings.console
+        return str(wanted.public_url or f"http://{wanted.host}:{wanted.port}").rstrip("/")
+
+    def app(self, token: str, append: Append | None) -> ASGIApp:
+        """The console."""
+        policy = assemble.scale_down_policy(self.settings)
+        hosts = {*LOOPBACK_HOSTS, self.settings.console.host, urlsplit(self.public_url()).hostname or ""} - {""}
+        return build_app(
+            ConsoleView(self.store, budgets(self.settings), clock=assemble.now_utc),
+            ConsoleAuth(token, allowed_hosts=hosts, clock=lambda: assemble.now_utc().timestamp()),
+            health=self.health,
+            registry=self.metrics.registry,
+            mode=Mode(policy.effective_mode),
+            controls=StoreControls(self.store, self.router, policy, assemble.now_utc),
+            append=append,
+            unavailable=(StoreUnavailable,),
+            version=assemble.version(),
+        )
+
+    def close(self) -> None:
+        """Let everything go."""
+        self.pool.close()
+        self.store.close()
+
+
+async def run_embedded(parts: Parts, terminal: Terminal, token: str, beside: Task | None, ready: Callable[[], None]) -> None:
+    """Everything in this process: HTTP in, pipeline, duties, console."""
+    embedded = embedded_of(parts)
+    await _run_all(
+        parts,
+        terminal,
+        app=parts.app(token, embedded.append),
+        tasks=[embedded.run, *([] if beside is None else [beside])],
+        ready=ready,
+    )
+
+
+def embedded_of(parts: Parts) -> Embedded:
+    """The runner on the store's inbox."""
+    keeper = assemble.keeper(parts.settings, parts.store, parts.router, owner=parts.owner, metrics=parts.metrics)
+    parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    return Embedded(parts.store, keeper, assemble.now_utc)
+
+
+async def run_console(parts: Parts, terminal: Terminal, token: str, ready: Callable[[], None]) -> None:
+    """The console and the duties, beside Kafka workers on the same store."""
+    await _run_all(parts, terminal, app=parts.app(token, None), tasks=[], ready=ready)
+
+
+async def _run_all(
+    parts: Parts, terminal: Terminal, *, app: ASGIApp, tasks: list[Task], ready: Callable[[], None]
+) -> None:
+    """Run until a signal, or until a task ends by an error; then stop everything in order."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ended = Event()
+    duties = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
+    wanted = parts.settings.console
+    server = Server(app, wanted.host, wanted.port)
+    running = [asyncio.ensure_future(task(stop)) for task in tasks]
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        await server.wait_started(serving)
+        duties.start()
+        ready()
+        await asyncio.wait([asyncio.ensure_future(stop.wait()), serving, *running], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        server.should_exit = True
+        results = await asyncio.gather(serving, *running, return_exceptions=True)
+        ended.set()
+        if duties.is_alive():
+            await asyncio.to_thread(duties.join, 10.0)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: this process has one way to end."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        """Serve an app at an address."""
+        super().__init__(
+            uvicorn.Config(
+                app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False,
+                timeout_graceful_shutdown=3,
+            )  # fmt: skip
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        """Signals are not the server's."""
+        yield
+
+    async def wait_started(self, serving: "asyncio.Future[None]") -> None:
+        """Until it listens. Raises what kept it from that."""
+        while not self.started:
+            if serving.done():
+                serving.result()
+                raise OSError(f"cannot listen on {self.config.host}:{self.config.port}")
+            await asyncio.sleep(0.02)
+
+
+async def tick_keeper(keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5) -> None:
+    """Let a keeper's partitions see the time pass."""
+    while not stop.is_set():
+        await keeper.tick()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_s)
