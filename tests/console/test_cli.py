@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from console.cli import app
-from console.exits import ExitCode
+from console.exits import Commands, ExitCode
 
 ROOT = Path(__file__).parents[2]
 RUN = CliRunner()
@@ -198,3 +199,18 @@ def test_help_loads_nothing_slow():
     assert result.stdout.startswith("Usage: emberwatch [OPTIONS] COMMAND")
     assert {name for name in slow if f"'{name}'" in result.stderr} == set()
     assert "\x1b" not in result.stdout
+
+
+def test_ctrl_c_ends_with_130():
+    stopped = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @stopped.command()
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    @stopped.command()
+    def other() -> None: ...
+
+    result = RUN.invoke(stopped, ["wait"])
+
+    assert (result.exit_code, result.stdout) == (ExitCode.INTERRUPTED, "")
