@@ -1,12 +1,23 @@
 """What a config would do, in words and as data; secrets are left out."""
 
+from datetime import time, timedelta
 from typing import Any
 
 import msgspec
+from pydantic.json_schema import GenerateJsonSchema
 
 from console.settings import Settings
 from console.settings_errors import SettingsError
 from console.settings_types import duration_text
+
+
+class _Schema(GenerateJsonSchema):
+    """A schema whose defaults are written as the config file writes them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, timedelta):
+            return duration_text(dft)
+        return f"{dft:%H:%M}" if isinstance(dft, time) else super().encode_default(dft)
 
 
 def summary(settings: Settings) -> dict[str, Any]:
@@ -60,7 +71,10 @@ def problems_as_data(error: SettingsError) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of the config file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(schema_generator=_Schema),
+    }
 
 
 def _digest(settings: Settings) -> str | None:

@@ -75,7 +75,7 @@ def _hidden(key: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return redact(value.decode("utf-8", "replace"))
     if isinstance(value, Mapping):
-        return {str(inner): _hidden(str(inner), item) for inner, item in value.items()}
+        return {redact(str(inner)): _hidden(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_hidden("", item) for item in value]
     return value

@@ -62,7 +62,7 @@ Email = Annotated[str, AfterValidator(_email)]
 class RecorderChannel(Section):
     """Writes down what would be said, and sends nothing."""
 
-    type: Literal["recorder"] = Field(description="recorder")
+    type: Literal["recorder"] = Field(description="Writes down, and sends nothing.")
     name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
     path: Path | None = Field(default=None, description="JSONL file to append to; absent: kept in the store only.")
 
@@ -70,7 +70,7 @@ class RecorderChannel(Section):
 class TerminalChannel(Section):
     """Shows messages on standard output."""
 
-    type: Literal["terminal"] = Field(description="terminal")
+    type: Literal["terminal"] = Field(description="Shows on standard output.")
     name: ChannelName = Field(
         default="terminal", description="Name of the channel, as routes and the digest call it; unique."
     )
@@ -81,7 +81,7 @@ class SlackChannel(Section):
 
     needed_secrets: ClassVar[tuple[str, ...]] = ("token",)
 
-    type: Literal["slack"] = Field(description="slack")
+    type: Literal["slack"] = Field(description="Tells a Slack channel.")
     name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
     channel: Text = Field(description="Id of the Slack channel, such as C0123456789; an id survives renaming.")
     token: Secret | None = Field(default=None, description="Bot token (xoxb-...), as a reference.")
@@ -96,7 +96,7 @@ class PagerDutyChannel(Section):
 
     needed_secrets: ClassVar[tuple[str, ...]] = ("routing_key",)
 
-    type: Literal["pagerduty"] = Field(description="pagerduty")
+    type: Literal["pagerduty"] = Field(description="Alerts in PagerDuty.")
     name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
     routing_key: Secret | None = Field(default=None, description="Integration key of Events API v2, as a reference.")
     routing_key_file: Path | None = Field(
@@ -110,7 +110,7 @@ class PagerDutyChannel(Section):
 class EmailChannel(Section):
     """Mail over SMTP."""
 
-    type: Literal["email"] = Field(description="email")
+    type: Literal["email"] = Field(description="Sends mail.")
     name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
     host: Text = Field(description="SMTP server.")
     port: Port = Field(default=587, description="Port of the SMTP server.")

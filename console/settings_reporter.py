@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from console.redaction import redact
+from console.redaction import HIDDEN, redact
 from console.settings_errors import Problem
 from console.settings_sources import Note, Sources
-from console.settings_types import Section, duration_text, shown
-from console.settings_yaml import Document, Place, YamlFault
+from console.settings_types import Section, shown
+from console.settings_yaml import Document, Place, Resolved, YamlFault
 
 _KINDS = {
     "model_type": "a mapping of options",
@@ -31,6 +30,7 @@ _KINDS = {
     "float_parsing": "a number",
     "finite_number": "a finite number",
 }
+_SHORTEST_SECRET = 4
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
@@ -86,15 +86,25 @@ class Reporter:
         if key in self._found:
             return
         line, column = place or (None, None)
+        if nearest is not None and nearest != self._hidden(nearest):
+            nearest = None
         self._found[key] = Problem(
             file=self._file,
             line=line,
             column=column,
-            option=_one_line(option),
-            got=_one_line(got),
-            meant=meant,
+            option=self._hidden(option),
+            got=self._hidden(got),
+            meant=self._hidden(meant),
             nearest=nearest,
         )
+
+    def _hidden(self, text: str) -> str:
+        """Text as it may be shown: one line, without secrets, without anything that a terminal would obey."""
+        for value in sorted(self._sources.revealed, key=len, reverse=True):
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, HIDDEN)
+        visible = "".join(letter if letter.isprintable() else "?" for letter in redact(text))
+        return visible if len(visible) <= 300 else visible[:297] + "..."
 
     def _place_of(self, path: tuple[str | int, ...]) -> Place | None:
         return self._walk(path).place
@@ -145,7 +155,10 @@ class Reporter:
             path = f"{path}.{option}" if path else option
         elif option and known and isinstance(spot.container, dict):  # it is the key itself that is unknown
             place = self._document.key_place(spot.container, option)
-        self._add(place, path, context["got"], context["meant"], _nearest(word, known))
+        if spot.step is not None and isinstance(spot.container[spot.step], Resolved) and path == spot.option:
+            self._add(place, path, shown(spot.container[spot.step]), context["meant"])
+        else:
+            self._add(place, path, context["got"], context["meant"], _nearest(word, known))
 
     def _add_unknown(self, steps: tuple[str | int, ...]) -> None:
         spot = self._walk(steps)
@@ -202,12 +215,6 @@ def _join(path: Iterable[str | int]) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
-    """Text without secrets and without anything that a terminal would obey."""
-    visible = "".join(letter if letter.isprintable() else "?" for letter in redact(text))
-    return visible if len(visible) <= 300 else visible[:297] + "..."
-
-
 def _quoted(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"'([^']*)'", text))
 
@@ -237,6 +244,4 @@ def _meant(details: ErrorDetails) -> str:
 
 
 def _bound(value: object) -> str:
-    if isinstance(value, timedelta):
-        return duration_text(value)
     return f"{value:,.15g}" if isinstance(value, int | float) else str(value)

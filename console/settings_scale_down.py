@@ -33,7 +33,7 @@ class WebhookTarget(Section):
 
     needed_secrets: ClassVar[tuple[str, ...]] = ("secret",)
 
-    type: Literal["webhook"] = Field(description="webhook")
+    type: Literal["webhook"] = Field(description="Sends signed requests.")
     url: Annotated[SecretStr, BeforeValidator(_webhook_url), WithJsonSchema({"type": "string", "format": "uri"})] = (
         Field(description="Address of the receiver, https. Never shown.")
     )

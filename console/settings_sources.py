@@ -12,7 +12,7 @@ from console.settings_yaml import ReferenceFault
 
 MAX_SECRET_BYTES = 64 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_PATH = re.compile(r"(?:\.{0,2}/|[A-Za-z0-9_-]+/)[\w./ -]*")  # what is surely meant as a path, and so may be shown
+_PATH = re.compile(r"\.{0,2}/[\w./ -]*")  # what is surely meant as a path, and so may be shown
 
 
 class Note(NamedTuple):
@@ -32,6 +32,7 @@ class Sources:
         self.folder = folder or Path()
         self.environ = os.environ if environ is None else environ
         self.notes: list[Note] = []
+        self.revealed: set[str] = set()  # every value that was looked up: none of them may be shown
         self.models: dict[int, type[Any]] = {}  # id of a mapping of the file -> the model that read it
 
     def note(self, container: Any, option: str, got: str, meant: str) -> None:
@@ -40,6 +41,26 @@ class Sources:
 
     def resolve(self, reference: str) -> str:
         """The value of `env:NAME` or `file:PATH`. Raises ReferenceFault, which never shows a value."""
+        value = self._look_up(reference)
+        self.revealed.add(value)
+        return value
+
+    def read_secret_file(self, container: Any, option: str, path: str) -> SecretStr:
+        """The secret in a file; where it can't be read that is noted, and the secret is empty."""
+        name = (
+            repr(path)
+            if _PATH.fullmatch(path)
+            else "a name that is no path from / or ./ (not shown: it may be the secret)"
+        )
+        try:
+            value = self._read(path, name)
+        except ReferenceFault as fault:
+            self.note(container, option, str(fault), "a file that holds the secret and nothing else")
+            return SecretStr("")
+        self.revealed.add(value)
+        return SecretStr(value)
+
+    def _look_up(self, reference: str) -> str:
         kind, _, target = reference.partition(":")
         if kind == "env" and target:
             value = self.environ.get(target, "")
@@ -50,15 +71,6 @@ class Sources:
         if kind == "file" and target:
             return self._read(target, f"${{file:{target}}}")
         raise ReferenceFault("a reference of an unknown form; ${env:NAME} and ${file:PATH} are known")
-
-    def read_secret_file(self, container: Any, option: str, path: str) -> SecretStr:
-        """The secret in a file; where it can't be read that is noted, and the secret is empty."""
-        name = repr(path) if _PATH.fullmatch(path) else "a name without a folder (not shown: it may be the secret)"
-        try:
-            return SecretStr(self._read(path, name))
-        except ReferenceFault as fault:
-            self.note(container, option, str(fault), "a file that holds the secret and nothing else")
-            return SecretStr("")
 
     def _read(self, path: str, name: str) -> str:
         try:

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from console.settings_sources import Sources
 from console.settings_yaml import Resolved, WrittenFloat
 
-_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
+_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", re.ASCII)
 _DURATION_MEANT = "a duration such as 90s, 30m, 2h or 7d, or a whole number of seconds"
 
 
@@ -142,7 +142,7 @@ def _moment(value: object) -> object:
 def _time_of_day(value: object) -> object:
     if isinstance(value, time):
         return value
-    if not (isinstance(value, str) and re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d", value)):
+    if not (isinstance(value, str) and re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d", value, re.ASCII)):
         raise fault(shown(value), 'a time of day in quotes, such as "09:00"')
     return time.fromisoformat(value)
 

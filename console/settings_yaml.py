@@ -88,8 +88,9 @@ class Document:
             node: Node | None = yaml.compose(text)
         except MarkedYAMLError as error:  # its own text quotes the line, which may hold a secret
             mark = error.problem_mark or error.context_mark
-            got = ": ".join(part for part in (error.context, error.problem) if part)
-            self._note(_place(mark) if mark else None, "", f"YAML that can't be read: {got}", "valid YAML")
+            begun = f" (begun on line {error.context_mark.line + 1})" if error.context_mark else ""
+            got = f"YAML that can't be read: {error.problem or 'unknown'}, {error.context or 'somewhere'}{begun}"
+            self._note(_place(mark) if mark else None, "", got, "valid YAML")
         except RecursionError:
             self._note(None, "", "YAML that is nested too deeply", "at most a few levels")
         except (YAMLError, ValueError, OverflowError, LookupError, TypeError, AttributeError, AssertionError) as error:
@@ -137,7 +138,8 @@ class Document:
                 continue
             mapping[key] = self._value(value_node, inner)
             self._key_places[id(mapping), key] = place
-            self._value_places[id(mapping), key] = _place(value_node.start_mark)
+            nothing = isinstance(value_node, ScalarNode) and not value_node.value
+            self._value_places[id(mapping), key] = place if nothing else _place(value_node.start_mark)
         return mapping
 
     def _sequence(self, node: SequenceNode, option: str) -> list[Any]:
