@@ -88,7 +88,7 @@ def actions(done: Actions) -> list[str]:
     lines = [f"{usd(done.saved_usd)} saved: {', '.join(counts)}."] if counts else []
     if done.observed:
         lines.append(
-            f"{usd(done.would_have_saved_usd)} would have been saved by {done.observed} that were only observed."
+            f"{usd(done.would_have_saved_usd)} would have been saved in mode auto ({done.observed} only observed)."
         )
     return lines or ["Nothing was scaled down, and nothing would have been."]
 

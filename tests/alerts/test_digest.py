@@ -214,7 +214,7 @@ Incidents
 
 Actions
   $50.00 saved: 1 scaled down, 1 waiting for an answer.
-  $20.00 would have been saved by 1 that were only observed.
+  $20.00 would have been saved in mode auto (1 only observed).
 
 Data quality
   1 gap in the telemetry, 1,200 events set aside, 5,000 tokens without a price, late data: +$1.50.
