@@ -11,3 +11,9 @@ def usd(amount_usd: float) -> str:
 def change(ratio: float | None) -> str:
     """A change as a signed percentage: `+8 %`, `-12 %`; `new` where there was nothing before."""
     return "new" if ratio is None else f"{100 * ratio:+,.0f} %"
+
+
+def shown(name: str, longest: int = 80) -> str:
+    """A name that came from outside, on one line, without invisible characters, and cut to a length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -50,6 +50,7 @@ class Action(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     transition: int = 0
     warned_at: datetime | None = None  # absent: as late as `at`
+    proposed_at: datetime | None = None
     executed_at: datetime | None = None  # absent, once executed: as late as `at`
 
 

@@ -154,7 +154,7 @@ def _propose(case: Case, action: Action) -> Decision:
     if case.idle_s < case.policy.propose_after_s:
         return _no(case, Why.TOO_EARLY)
     proposed = _step(action, ActionStep.PROPOSED, Why.IDLE_LONG_ENOUGH, case.now, seen=case)
-    return _take(replace(proposed, mode=case.mode))
+    return _take(replace(proposed, mode=case.mode, proposed_at=case.now))
 
 
 def _act(case: Case, action: Action) -> Decision:

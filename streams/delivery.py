@@ -5,7 +5,7 @@ channel is asked before it is sent again. Nothing here sleeps; what is not due y
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
@@ -66,6 +66,7 @@ class DeliveryPolicy(Struct, frozen=True, kw_only=True):
     jitter_ratio: float = 0.25  # 0 to 1: a wait is longer by up to this share
     longest_rest_s: float = 60.0  # of a channel that fails, beside each notice's own wait
     expires_s: float = 7 * 86400.0  # by event time: older news is refused, not sent
+    unsure_s: float = 86400.0  # by event time: after this, what may have come through is not looked for any more
     min_interval_s: float = 0.0  # between two messages on a channel that `min_intervals_s` does not name
 
 
@@ -88,14 +89,20 @@ class Delivery:
         *,
         policy: DeliveryPolicy | None = None,
         min_intervals_s: Mapping[str, float] | None = None,
+        resend_when_unsure: Collection[str] = (),
     ) -> None:
-        """`clock`: aware, UTC. `min_intervals_s`: by channel, where its vendor asks for one (Slack: 1)."""
+        """`clock`: aware, UTC. `min_intervals_s`: by channel, where its vendor asks for one (Slack: 1).
+
+        `resend_when_unsure`: channels that can't be read back and on which a repeat is better than a loss (mail, whose
+        Message-ID is the same). On all others what can't be told is held, looked for again, and refused in the end.
+        """
         self._store = store
         self._channels = channels
         self._clock = clock
         self._owner = owner
         self._policy = policy or DeliveryPolicy()
         self._min_intervals_s = min_intervals_s or {}
+        self._resend_when_unsure = frozenset(resend_when_unsure)
         self._paces = {name: _Pace() for name in channels}
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()  # by channel, since the start
 
@@ -120,8 +127,10 @@ class Delivery:
 
     def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed) -> None:
         notice = claimed.notice
-        receipt = self._expired(notice) or _say(channel, claimed)
+        receipt = self._expired(notice) or _say(channel, claimed, name in self._resend_when_unsure)
         now = self._clock()
+        if claimed.was_ambiguous and receipt.outcome is Outcome.AMBIGUOUS and self._unsure_for_too_long(notice, now):
+            receipt = replace(receipt, outcome=Outcome.REFUSED, detail=f"may have come through; {receipt.detail}")
         retry_at = None
         if receipt.outcome in (Outcome.RETRY, Outcome.AMBIGUOUS):
             pace.failures += 1
@@ -145,9 +154,12 @@ class Delivery:
 
     def _expired(self, notice: Notice) -> Receipt | None:
         age_s = (self._clock() - notice.at).total_seconds()
-        if age_s <= self._policy.expires_s:
-            return None
-        return Receipt(outcome=Outcome.REFUSED, detail=f"too old to be news: {age_s / 86400:.1f} days")
+        if age_s > self._policy.expires_s:
+            return Receipt(outcome=Outcome.REFUSED, detail=f"too old to be news: {age_s / 86400:.1f} days")
+        return None
+
+    def _unsure_for_too_long(self, notice: Notice, now: datetime) -> bool:
+        return (now - notice.at).total_seconds() > self._policy.unsure_s
 
     def _wait_s(self, notice: Notice, attempts: int, receipt: Receipt) -> float:
         """How long this notice waits: as the channel asks, else twice as long after each attempt."""
@@ -168,7 +180,7 @@ class Delivery:
         return self._min_intervals_s.get(name, self._policy.min_interval_s)
 
 
-def _say(channel: Channel, claimed: Claimed) -> Receipt:
+def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool) -> Receipt:
     """Send it; but look first where an earlier attempt may have come through.
 
     This is the outermost loop of a channel. A channel answers and does not raise; one that does raise has a fault, may
@@ -177,7 +189,8 @@ def _say(channel: Channel, claimed: Claimed) -> Receipt:
     try:
         if claimed.was_ambiguous:
             found = channel.find(claimed.notice, claimed.reference)
-            if found.outcome is not Outcome.RETRY:
+            unsure = found.outcome is Outcome.AMBIGUOUS
+            if found.outcome is not Outcome.RETRY and not (unsure and resend_when_unsure):
                 return found
             if found.retry_after_s is not None:  # it could not be asked; nothing is known yet
                 return replace(found, outcome=Outcome.AMBIGUOUS)

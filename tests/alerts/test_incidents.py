@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -253,6 +253,7 @@ findings = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(findings, max_size=40), st.data())
 def test_a_restart_in_the_middle_changes_nothing(stream, data):
     cut = data.draw(st.integers(0, len(stream)))
@@ -274,6 +275,7 @@ def test_a_restart_in_the_middle_changes_nothing(stream, data):
     assert after.to_bytes() == straight.to_bytes()
 
 
+@settings(deadline=None)
 @given(st.lists(findings, max_size=40, unique_by=lambda one: (one.workload, one.at)))
 def test_the_same_findings_in_order_a_second_time_change_no_incident(stream):
     stream = sorted(stream, key=lambda one: one.at)
@@ -287,6 +289,7 @@ def test_the_same_findings_in_order_a_second_time_change_no_incident(stream):
     assert all(incidents[one.incident_id] == one for one in again.drain())
 
 
+@settings(deadline=None)
 @given(st.lists(findings, max_size=60))
 def test_no_two_incidents_share_an_id_and_ends_lie_after_beginnings(stream):
     kept = book()

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 from msgspec.structs import replace
@@ -341,6 +341,7 @@ looks = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from([OBSERVE, PROPOSE, AUTO]), st.lists(st.tuples(looks, st.booleans()), max_size=40))
 def test_nothing_is_executed_unless_idle_fresh_warned_and_unprotected_at_that_moment(policy, moments):
     action = None

@@ -211,6 +211,34 @@ def test_what_may_have_come_through_is_looked_for_before_it_is_sent_again(found,
     assert outbox.states == [state]
 
 
+def test_a_channel_that_cannot_be_read_back_repeats_only_where_that_is_chosen():
+    def sent(**options: object) -> int:
+        outbox, clock, mail = ListOutbox(notice("a", "mail")), Clock(), Script("mail", AMBIGUOUS, found=AMBIGUOUS)
+        telling = delivery(outbox, clock, mail, **options)
+        for _ in range(3):
+            telling.deliver_due()
+            clock.wait(60)
+        return len(mail.sent)
+
+    assert sent() == 1
+    assert sent(resend_when_unsure={"mail"}) == 2
+
+
+def test_what_cannot_be_told_for_a_day_is_refused_and_holds_up_its_subject_no_longer():
+    outbox, clock = ListOutbox(notice("a")), Clock()
+    unsure = Receipt(outcome=Outcome.AMBIGUOUS, detail="timeout")
+    telling = delivery(outbox, clock, Script("slack", AMBIGUOUS, found=unsure))
+
+    telling.deliver_due()
+    clock.wait(86400)
+    telling.deliver_due()
+    assert outbox.states == ["ambiguous"]
+    clock.wait(2000)
+    telling.deliver_due()
+
+    assert outbox.rows[0].receipt == Receipt(outcome=Outcome.REFUSED, detail="may have come through; timeout")
+
+
 def test_what_a_crashed_sender_left_is_looked_for_when_its_lease_runs_out():
     outbox, clock = ListOutbox(notice("a")), Clock()
     outbox.claim_notices("slack", "crashed", NOON, 120.0, 1)
