@@ -59,9 +59,7 @@ def now_utc() -> datetime:
 
 def store_url(settings: Settings) -> str:
     """The database's address: as set, else SQLite in the data folder."""
-    if settings.store.url is not None:
-        return settings.store.url.get_secret_value()
-    return f"sqlite:///{settings.store.data_dir / 'emberwatch.db'}"
+    return settings.store.address.get_secret_value()
 
 
 def limits(settings: Settings) -> Limits:
@@ -135,6 +133,7 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
         min_history_h=float(wanted.anomaly.min_history_hours),
         floor_usd_per_hour=wanted.anomaly.floor_usd_per_hour,
         floor_ratio=wanted.anomaly.floor_ratio,
+        record_margin=wanted.anomaly.record_margin,
     )
     gap = DataGapDetector(after_s=wanted.data_gap.after.total_seconds())
     return idle, (idle, gap, UnpricedDetector(), anomaly)

@@ -20,10 +20,10 @@ class Stream(Section):
         description="How long a minute waits for late events before it is judged. Longer sees more, and says it later.",
     )
     silence_after: Duration = Field(
-        default=timedelta(minutes=5),
-        ge=MINUTE,
+        default=timedelta(minutes=1),
+        ge=timedelta(seconds=1),
         le=DAY,
-        description="An input that has been silent for so long no longer holds the clock back.",
+        description="An input without unread messages no longer holds the clock back when it has been silent so long.",
     )
     horizon_hours: Count = Field(
         default=48,
@@ -94,7 +94,7 @@ class AnomalyDetection(Section):
         description="Hours of history before a workload is judged; a younger one has no usual.",
     )
     floor_usd_per_hour: Number = Field(
-        default=0.10, ge=0.0, le=1e6, description="Excess below this many USD an hour is not told, however unusual."
+        default=0.50, ge=0.0, le=1e6, description="Excess below this many USD an hour is not told, however unusual."
     )
     floor_ratio: Number = Field(
         default=0.3,
@@ -102,11 +102,11 @@ class AnomalyDetection(Section):
         le=100.0,
         description="Excess below this share of the expected spend is not told (0.3 is 30 percent).",
     )
-    threshold: Number = Field(
-        default=6.0,
-        ge=1.0,
+    record_margin: Number = Field(
+        default=1.6,
+        gt=1.0,
         le=100.0,
-        description="How unusual it must be, in robust standard deviations. Lower alarms sooner and more often.",
+        description="Ten minutes must cost this many times the dearest ten minutes before. Lower alarms more often.",
     )
 
 
@@ -114,7 +114,7 @@ class DataGapDetection(Section):
     """When telemetry counts as lost."""
 
     after: Duration = Field(
-        default=timedelta(minutes=10),
+        default=timedelta(minutes=15),
         ge=MINUTE,
         le=7 * DAY,
         description="How long a workload that used to report may be silent. At least twice its reporting interval.",

@@ -7,19 +7,18 @@ channel, a notice waits until every notice before it is settled; subjects don't 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from alerts.notices import Notice, Outcome, Reason, Receipt
 from store import tables
 from store.database import Part
-from store.upsert import insert_or_ignore, table_of
+from store.upsert import Columns, insert_or_ignore, table_of
 
 OUTBOX = table_of(tables.Outbox).c
-EARLIER = table_of(tables.Outbox).alias("earlier").c
 
 
 class State(StrEnum):
@@ -75,17 +74,32 @@ def _notice(row: Any) -> Notice:
     return Notice(**{**values, "reason": Reason(row["reason"])})
 
 
-def _claimable(channel: str, now: datetime) -> ColumnElement[bool]:
-    waiting = OUTBOX.state.in_((State.PENDING, State.AMBIGUOUS))
-    due = or_(OUTBOX.retry_at.is_(None), OUTBOX.retry_at <= now)
-    abandoned = and_(OUTBOX.state == State.SENDING, OUTBOX.lease_until <= now)
-    blocked = exists().where(
-        EARLIER.channel == OUTBOX.channel,
-        EARLIER.subject_id == OUTBOX.subject_id,
-        EARLIER.settled_at.is_(None),
-        tuple_(EARLIER.transition, EARLIER.serial) < tuple_(OUTBOX.transition, OUTBOX.serial),
+def _due(row: Columns, now: datetime) -> ColumnElement[bool]:
+    waiting = row.state.in_((State.PENDING, State.AMBIGUOUS)) & (row.retry_at.is_(None) | (row.retry_at <= now))
+    abandoned = (row.state == State.SENDING) & (row.lease_until <= now)
+    return cast(ColumnElement[bool], waiting | abandoned)
+
+
+def _next_serials(connection: Connection, channel: str, now: datetime, limit: int) -> list[int]:
+    """Find, of each subject's unsettled notices, the one that goes first, where it is due.
+
+    It stays the first until it is settled, so that it can be locked in a second step.
+    """
+    rank = func.row_number().over(partition_by=OUTBOX.subject_id, order_by=(OUTBOX.transition, OUTBOX.serial))
+    queue = select(OUTBOX.serial, OUTBOX.state, OUTBOX.retry_at, OUTBOX.lease_until, rank.label("rank"))
+    queued = queue.where(OUTBOX.channel == channel, OUTBOX.settled_at.is_(None)).subquery().c
+    query = select(queued.serial).where(queued.rank == 1, _due(queued, now)).order_by(queued.serial).limit(limit)
+    return list(connection.scalars(query))
+
+
+def _locked(serials: Sequence[int], now: datetime) -> Select[Any]:
+    """Lock those that no one has taken meanwhile. SQLite has one writer at a time, and needs no lock on rows."""
+    return (
+        select(table_of(tables.Outbox))
+        .where(OUTBOX.serial.in_(serials), OUTBOX.settled_at.is_(None), _due(OUTBOX, now))
+        .order_by(OUTBOX.serial)
+        .with_for_update(skip_locked=True)
     )
-    return and_(OUTBOX.settled_at.is_(None), OUTBOX.channel == channel, or_(and_(waiting, due), abandoned), ~blocked)
 
 
 def _references(connection: Connection, channel: str, subject_id: str) -> list[str]:
@@ -112,13 +126,6 @@ class OutboxPart(Part):
 
     def claim_notices(self, channel: str, owner: str, now: datetime, lease_s: float, limit: int) -> list[ClaimedNotice]:
         """Take up to `limit` notices that are due on the channel, for `lease_s` seconds; no one else gets them."""
-        query = (
-            select(table_of(tables.Outbox))
-            .where(_claimable(channel, now))
-            .order_by(OUTBOX.serial)
-            .limit(limit)
-            .with_for_update(skip_locked=True)  # SQLite has one writer at a time, and needs no lock on rows
-        )
         take = update(table_of(tables.Outbox)).values(
             state=State.SENDING,
             attempts=OUTBOX.attempts + 1,
@@ -127,7 +134,8 @@ class OutboxPart(Part):
         )
         claimed = []
         with self._database.writing() as connection:
-            rows = connection.execute(query).mappings().all()
+            serials = _next_serials(connection, channel, now, limit)
+            rows = connection.execute(_locked(serials, now)).mappings().all() if serials else []
             if rows:
                 connection.execute(take.where(OUTBOX.serial.in_([row["serial"] for row in rows])))
             for row in rows:

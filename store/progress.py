@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
@@ -21,6 +20,7 @@ from store.status import write_forecasts, write_statuses
 from store.upsert import insert_into, table_of, upsert
 
 PROGRESS = table_of(tables.Progress).c
+SNAPSHOTS = table_of(tables.Snapshot).c
 OFFSETS = table_of(tables.Offset).c
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
@@ -33,25 +33,12 @@ class Claim(Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
 
 
-def _fence(
-    connection: Connection,
-    partition: int,
-    epoch: int,
-    *,
-    snapshot: bytes | None,
-    watermark: datetime | None,
-    now: datetime,
-) -> None:
+def _fence(connection: Connection, partition: int, epoch: int, now: datetime, watermark: datetime | None) -> None:
     """Lock the partition's row until the transaction ends. Raises Fenced where the epoch is no longer ours."""
-    values: dict[str, Any] = {"committed_at": now}
-    if snapshot is not None:
-        values["snapshot"] = snapshot
-    if watermark is not None:
-        values["watermark_at"] = watermark
     mine = (
         update(table_of(tables.Progress))
         .where(PROGRESS.partition == partition, PROGRESS.epoch == epoch)
-        .values(values)
+        .values(committed_at=now, **({} if watermark is None else {"watermark_at": watermark}))
         .returning(PROGRESS.epoch)
     )
     if connection.execute(mine).first() is None:
@@ -71,7 +58,8 @@ class ProgressPart(Part):
                 index_elements=["partition"],
                 set_={"epoch": PROGRESS.epoch + 1, "owner": owner, "claimed_at": now},
             )
-            epoch, snapshot = connection.execute(statement.returning(PROGRESS.epoch, PROGRESS.snapshot)).one()
+            epoch = connection.execute(statement.returning(PROGRESS.epoch)).scalar_one()
+            snapshot = connection.scalar(select(SNAPSHOTS.body).where(SNAPSHOTS.partition == partition))
             query = select(OFFSETS.topic, OFFSETS.next_offset).where(OFFSETS.partition == partition)
             offsets = {topic: offset for topic, offset in connection.execute(query.order_by(OFFSETS.topic))}  # noqa: C416
             return Claim(epoch=epoch, snapshot=snapshot, offsets=offsets)
@@ -93,7 +81,9 @@ class ProgressPart(Part):
         newer owner, AlreadyOpen where a second incident would open for a condition, and StoreUnavailable.
         """
         with self._database.writing() as connection:
-            _fence(connection, partition, epoch, snapshot=snapshot, watermark=watermark, now=now)
+            _fence(connection, partition, epoch, now, watermark)
+            if snapshot is not None:
+                upsert(connection, tables.Snapshot, [{"partition": partition, "taken_at": now, "body": snapshot}])
             upsert(
                 connection,
                 tables.Offset,

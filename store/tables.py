@@ -30,7 +30,7 @@ class Row(DeclarativeBase):
 
 
 class Progress(Row):
-    """How far a partition has come: its owner's epoch and the latest snapshot of its panels."""
+    """Who owns a partition: the epoch fences earlier owners."""
 
     __tablename__ = "progress"
 
@@ -39,8 +39,17 @@ class Progress(Row):
     owner: Mapped[str]
     claimed_at: Mapped[datetime]
     committed_at: Mapped[datetime | None]
-    snapshot: Mapped[bytes | None]
     watermark_at: Mapped[datetime | None]  # event time up to which the partition is complete
+
+
+class Snapshot(Row):
+    """The latest snapshot of a partition's panels: apart, so that a commit without one need not rewrite it."""
+
+    __tablename__ = "snapshots"
+
+    partition: Mapped[int] = mapped_column(ForeignKey("progress.partition"), primary_key=True, autoincrement=False)
+    taken_at: Mapped[datetime]
+    body: Mapped[bytes]
 
 
 class Offset(Row):

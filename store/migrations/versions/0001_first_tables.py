@@ -183,7 +183,6 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("claimed_at", MOMENT, nullable=False),
         sa.Column("committed_at", MOMENT, nullable=True),
-        sa.Column("snapshot", sa.LargeBinary(), nullable=True),
         sa.Column("watermark_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("partition"),
     )
@@ -256,4 +255,12 @@ def upgrade() -> None:
             ["progress.partition"],
         ),
         sa.PrimaryKeyConstraint("partition", "topic"),
+    )
+    op.create_table(
+        "snapshots",
+        sa.Column("partition", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("taken_at", MOMENT, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["partition"], ["progress.partition"]),
+        sa.PrimaryKeyConstraint("partition"),
     )
