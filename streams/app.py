@@ -18,8 +18,10 @@ import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP, EventT, StreamT
+from faust.types.auth import CredentialsT
 from msgspec import Struct, field
 
+from streams.kafka_login import NO_LOGIN, KafkaLogin
 from streams.records import Record
 from streams.topics import INPUTS
 
@@ -27,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
+
+App = faust.App
 
 Place = tuple[str, int]
 """A logical topic and a partition of it."""
@@ -62,6 +66,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     slice_within_s: float = 0.25
     session_timeout_s: float = 10.0  # a killed worker's partitions stand still this long
     metadata_max_age_s: float = 30.0
+    login: KafkaLogin = NO_LOGIN
 
 
 def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
@@ -69,6 +74,7 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
     return faust.App(
         settings.group,
         broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
+        broker_credentials=_credentials(settings.login),
         autodiscover=False,
         datadir=data_dir,
         store="memory://",
@@ -82,12 +88,23 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         broker_max_poll_records=settings.slice_events,
         stream_buffer_maxsize=4096,
         stream_wait_empty=False,  # waiting for an unfinished event would hang a stop for minutes
-        table_standby_replicas=1,  # there are no tables: this selects Faust's assignor, which keeps co-partitions together
+        table_standby_replicas=1,  # no tables here: it selects Faust's assignor, which keeps co-partitions together
         topic_disable_leader=True,
         topic_allow_declare=False,
         producer_acks=-1,
         web_enabled=False,
     )
+
+
+def _credentials(login: KafkaLogin) -> CredentialsT | None:
+    if login.sasl:
+        return faust.SASLCredentials(
+            username=login.username,
+            password=login.password,
+            ssl_context=login.ssl_context(),
+            mechanism=login.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context=login.ssl_context()) if login.encrypted else None
 
 
 class Consumption:
@@ -111,6 +128,7 @@ class Consumption:
         self._gate = asyncio.Lock()  # one call of the handler at a time, rebalances included
         self._generation: int | None = None  # of the assignment that may be handled; None while there is none
         self._closed = False
+        self._releases_waiting = 0  # while the gate is held: the next rebalance, or the stop, is already there
         self.partitions: frozenset[int] = frozenset()
         self.uneven: str | None = None  # why the assignment cannot be right
         self._next: dict[Place, int] = {}
@@ -132,21 +150,23 @@ class Consumption:
         self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(consume)
 
     async def _take(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
-        """Hand a slice on, partition by partition. Nothing is raised but the cancellation of a stop."""
-        with self._crash_only(events):
-            async with self._gate:
-                await self._hand_on(topic, events)
+        """Hand a slice on, partition by partition. Nothing is raised but the cancellation of a stop.
 
-    async def _hand_on(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
-        current = [event for event in events if self._is_current(event)]
-        if len(current) < len(events):  # read before a rebalance: whoever owns them now reads them again
-            _disown([event for event in events if not self._is_current(event)])
-        current.sort(key=lambda event: (event.message.partition, event.message.offset))
-        for partition, group in groupby(current, key=lambda event: event.message.partition):
-            arrived_at = self._clock()
-            records = [_record(topic, event, arrived_at) for event in group]
-            await self._handler.handle(records)
-            self._next[(topic, partition)] = records[-1].offset + 1
+        Whatever ends this early, a stop included, makes Faust acknowledge the slice. So its events are withheld from
+        the start, and given free only when they have been handled.
+        """
+        _withhold(events)
+        with self._crash_only():
+            async with self._gate:
+                # What was read before a rebalance stays withheld: whoever owns it now reads it again.
+                current = [event for event in events if self._is_current(event)]
+                current.sort(key=lambda event: (event.message.partition, event.message.offset))
+                for partition, group in groupby(current, key=lambda event: event.message.partition):
+                    handled = list(group)
+                    arrived_at = self._clock()
+                    await self._handler.handle([_record(topic, event, arrived_at) for event in handled])
+                    self._next[(topic, partition)] = handled[-1].message.offset + 1
+                    _give_free(handled)
 
     def _is_current(self, event: EventT[bytes]) -> bool:
         return not self._closed and event.message.generation_id == self._generation
@@ -156,12 +176,11 @@ class Consumption:
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
         """Load the partitions, and make Kafka's committed offsets say what the store says; then Faust seeks there."""
-        rebalance = self._app.rebalancing_count
         with self._crash_only():
             async with self._gate:
-                await self._begin(rebalance)
+                await self._begin()
 
-    async def _begin(self, rebalance: int) -> None:
+    async def _begin(self) -> None:
         generation = self._app.consumer_generation_id
         places = {tp for tp in self._app.consumer.assignment() if tp.topic in self._logical}
         partitions = {tp.partition for tp in places}
@@ -170,7 +189,7 @@ class Consumption:
             log.error("kafka_assignment_uneven", reason=self.uneven)
         stored = await self._handler.assigned(partitions) if partitions else {}
         self.partitions = frozenset(partitions)
-        while self._app.rebalancing_count == rebalance:
+        while self._app.consumer_generation_id == generation and not self._releases_waiting:
             starts = await self._align(places, stored)
             if starts is not None:
                 self._next = {(self._logical[tp.topic], tp.partition): offset for tp, offset in starts.items()}
@@ -188,8 +207,11 @@ class Consumption:
             firsts = await consumer.earliest_offsets(*places)
             ends = await consumer.highwaters(*places)
             starts = {tp: self._start(tp, stored, firsts[tp], ends[tp]) for tp in places}
-            return starts if await consumer._commit(starts) else None
-        except KafkaError as error:
+            if not await consumer._commit(starts):
+                return None
+            await consumer.seek_wait(starts)  # Faust's own seek to the committed offset, which follows, leaves out 0
+            return starts
+        except (KafkaError, TimeoutError) as error:
             log.warning("kafka_offsets_not_set", reason=str(error), retry_in_s=ALIGN_RETRY_S)
             return None
 
@@ -212,9 +234,13 @@ class Consumption:
         return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
 
     async def _release(self) -> None:
-        with self._crash_only():
-            async with self._gate:
-                await self._let_go()
+        self._releases_waiting += 1
+        try:
+            with self._crash_only():
+                async with self._gate:
+                    await self._let_go()
+        finally:
+            self._releases_waiting -= 1
 
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
@@ -234,7 +260,8 @@ class Consumption:
         if handled is None or self._generation is None:
             return False
         try:
-            end = self._app.consumer.highwater(TP(self._physical[topic], partition))
+            consumer: Any = self._app.consumer
+            end: int | None = consumer.highwater(TP(self._physical[topic], partition))  # None before the first fetch
         except (AssertionError, AttributeError, KafkaError):  # a rebalance takes the partition away as we ask
             return False
         return end is not None and handled >= end
@@ -245,23 +272,25 @@ class Consumption:
         return self._generation is not None and bool(self.partitions)
 
     @contextmanager
-    def _crash_only(self, events: Sequence[EventT[bytes]] = ()) -> Iterator[None]:
-        """Let no error past into Faust, which would acknowledge the slice: it ends the process, the slice unread."""
+    def _crash_only(self) -> Iterator[None]:
+        """Let no error past into Faust: it ends the process at once, and the next start reads on from the store."""
         try:
             yield
-        except asyncio.CancelledError:
-            _disown(events)
-            raise
         except Exception as error:
-            _disown(events)
             log.critical("worker_crashed", error=type(error).__name__, exc_info=error)
             self._die(EXIT_CRASHED)
 
 
-def _disown(events: Sequence[EventT[bytes]]) -> None:
+def _withhold(events: Sequence[EventT[bytes]]) -> None:
     """Keep Faust from committing these: to it, they look acknowledged already."""
     for event in events:
         event.message.acked = True
+
+
+def _give_free(events: Sequence[EventT[bytes]]) -> None:
+    """Let Faust acknowledge these when the slice ends, and so move Kafka's committed offset."""
+    for event in events:
+        event.message.acked = False
 
 
 def _record(topic: str, event: EventT[bytes], arrived_at: datetime) -> Record:

@@ -1,9 +1,11 @@
 """The topics on Kafka: made once, before any worker starts, all with the same number of partitions.
 
-The four inputs are keyed by workload, so partition p of each holds the same workloads, and one worker owns them together.
-A worker that starts before its topics exist would sit idle without a word; therefore making them is a step of its own.
+The four inputs are keyed by workload, so partition p of each holds the same workloads, and one worker owns them
+together. A worker that starts before its topics exist would sit idle without a word; therefore making
+them is a step of its own.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from enum import StrEnum
@@ -12,6 +14,8 @@ from typing import Any
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from msgspec import Struct
+
+from streams.kafka_login import NO_LOGIN, KafkaLogin
 
 INPUTS = ("gpu.samples", "token.usage", "billing.charges", "ops.changes")
 """The logical names of the inputs; the physical topic bears the same name unless the config maps it to another."""
@@ -33,7 +37,7 @@ class KafkaUnreachable(Exception):
     def __init__(self, bootstrap: str, what: str, cause: BaseException) -> None:
         super().__init__(
             f"Kafka at {bootstrap} could not {what}: {first_line(cause)}; "
-            "check that the broker runs, that the address is right, and that it advertises a listener reachable from here"
+            "check that the broker runs, that the address is right, and that it advertises one reachable from here"
         )
         self.bootstrap = bootstrap
 
@@ -80,6 +84,7 @@ def ensure_topics(
     replication: int = -1,
     retention_s: float = 7 * 86400.0,
     timeout_s: float = BOOTSTRAP_TIMEOUT_S,
+    login: KafkaLogin = NO_LOGIN,
 ) -> list[TopicReport]:
     """Create the topics that are absent and compare those that exist; running it again changes nothing.
 
@@ -88,7 +93,7 @@ def ensure_topics(
     """
     names = [*topics, *([dead_letters] if dead_letters is not None else [])]
     try:
-        with closing(_admin(bootstrap, timeout_s)) as admin:
+        with closing(_admin(bootstrap, timeout_s, login)) as admin:
             missing = [name for name, found in _partition_counts(admin, names).items() if found is None]
             for name in missing:
                 extra_bytes = DEAD_LETTER_EXTRA_BYTES if name == dead_letters else 0
@@ -110,11 +115,15 @@ def ensure_topics(
 
 
 def partition_counts(
-    *, bootstrap: str, topics: Sequence[str], timeout_s: float = BOOTSTRAP_TIMEOUT_S
+    *,
+    bootstrap: str,
+    topics: Sequence[str],
+    timeout_s: float = BOOTSTRAP_TIMEOUT_S,
+    login: KafkaLogin = NO_LOGIN,
 ) -> dict[str, int | None]:
     """How many partitions each topic has, None for one that does not exist. Raises KafkaUnreachable."""
     try:
-        with closing(_admin(bootstrap, timeout_s)) as admin:
+        with closing(_admin(bootstrap, timeout_s, login)) as admin:
             return _partition_counts(admin, topics)
     except KafkaError as error:
         raise KafkaUnreachable(bootstrap, "describe the topics", error) from error
@@ -135,18 +144,34 @@ def topic_config(retention_s: float, extra_bytes: int = 0) -> dict[str, str]:
     }
 
 
+def reach(bootstrap: str, timeout_s: float) -> None:
+    """Make sure that someone listens at one of the addresses. Raises KafkaUnreachable, at once where it can."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s).close()
+        except (OSError, ValueError) as error:
+            failure: Exception = error
+        else:
+            return
+    raise KafkaUnreachable(bootstrap, "be reached", failure) from failure
+
+
 def first_line(error: BaseException) -> str:
     """The error in one short line: its name, and its text where that is short enough to be of use."""
     text = str(error).splitlines()[0] if str(error) else ""
     return text[:300] or type(error).__name__
 
 
-def _admin(bootstrap: str, timeout_s: float) -> KafkaAdminClient:
+def _admin(bootstrap: str, timeout_s: float, login: KafkaLogin) -> KafkaAdminClient:
+    """Connect, once a plain connection has shown that anyone listens: that fails at once, the client would wait."""
+    reach(bootstrap, timeout_s)
     return KafkaAdminClient(
         bootstrap_servers=bootstrap.split(","),
         client_id="emberwatch-topics",
         bootstrap_timeout_ms=int(timeout_s * 1000),
         request_timeout_ms=int(max(timeout_s, 5.0) * 1000),
+        **login.client_options(),
     )
 
 

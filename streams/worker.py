@@ -9,10 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-import faust
 import structlog
 
-from streams.app import EXIT_CRASHED, Consumption, Handler, KafkaSettings, build_app
+from streams.app import EXIT_CRASHED, App, Consumption, Handler, KafkaSettings, build_app
 from streams.topics import KafkaUnreachable, partition_counts
 
 log = structlog.get_logger(__name__)
@@ -107,7 +106,9 @@ class Worker:
     def _topics_fault(self) -> str | None:
         names = list(self._settings.topics.values())
         try:
-            counts = partition_counts(bootstrap=self._settings.bootstrap, topics=names, timeout_s=PROBE_TIMEOUT_S)
+            counts = partition_counts(
+                bootstrap=self._settings.bootstrap, topics=names, timeout_s=PROBE_TIMEOUT_S, login=self._settings.login
+            )
         except KafkaUnreachable as error:
             return str(error)
         missing = [name for name, count in counts.items() if count is None]
@@ -117,7 +118,7 @@ class Worker:
             return f"the topics' partition counts differ, got {counts}; all topics need the same number of partitions"
         return None
 
-    async def _run_app(self, app: faust.App) -> bool:
+    async def _run_app(self, app: App) -> bool:
         """Run until a stop is asked for or the app crashes; True when it crashed."""
         starting = asyncio.ensure_future(app.start())
         ended = asyncio.ensure_future(app.wait_until_stopped())
@@ -135,7 +136,7 @@ class Worker:
             log.critical("worker_crashed", error=type(error).__name__, exc_info=error)
         return error is not None
 
-    async def _stop_app(self, app: faust.App, consumption: Consumption) -> bool:
+    async def _stop_app(self, app: App, consumption: Consumption) -> bool:
         """Flush, leave the group, close; False when that took longer than a stop may take."""
         try:
             async with asyncio.timeout(STOP_LIMIT_S):
