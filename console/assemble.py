@@ -234,9 +234,10 @@ def duties(
         name = TARGET_PREFIX + TARGET
         ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
     slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
+    mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
     return Duties(
         store,
-        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow),
+        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow, resend_when_unsure=mail),
         forecasts=forecast_duty(settings, store, route, owner, pool),
         scale_down=acting,
         digest=digest_duty(settings, store),

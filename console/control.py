@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from alerts.action_messages import action_title
 from alerts.action_notices import action_notices
 from alerts.incidents import Step, Transition
 from alerts.notices import Reason
@@ -50,5 +51,5 @@ class StoreControls:
         except NotPossible:
             return False
         incident = self._store.incident(action.incident_id)
-        notices = [] if incident is None else action_notices(self._router, after, incident)
+        notices = [] if incident is None else action_notices(self._router, after, incident, action_title)
         return self._store.save_action(after, notices, after=action.step)

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 WINDOW = timedelta(days=56)
 BUDGETS_EVERY_H = 6
 MOST_HOURS_A_RUN = 24 * 7
+EVERYTHING = Budget(name="*", usd_per_month=1e15, match={"workload": "*"})  # the sum of all, forecast as one series
 STATE_VERSION = 1
 
 
@@ -92,7 +93,7 @@ class ForecastDuty:
         if not spend:
             return []
         if daily:
-            forecasts, findings = issue_forecasts(spend, self.budgets, at, self.pool)
+            forecasts, findings = issue_forecasts(spend, (*self.budgets, EVERYTHING), at, self.pool)
         else:
             rows = [(int(hour.timestamp() // 3600), name, team, usd) for hour, name, team, usd in spend]
             forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows))

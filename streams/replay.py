@@ -18,7 +18,7 @@ from alerts.scale_down import Action
 from detectors.findings import Kind
 from store.facts import ForecastRow, RejectRow
 from store.store import Store
-from streams.forecast_duty import ForecastDuty
+from streams.forecast_duty import EVERYTHING, ForecastDuty
 from streams.pipeline import Pipeline
 from streams.records import Record
 from streams.scale_down_duty import ScaleDownDuty
@@ -119,7 +119,7 @@ class Replay:
             self.pipeline.partition, self._epoch, facts, snapshot=None, offsets={}, now=now,
             watermark=self.pipeline.watermark,
         )  # fmt: skip
-        self.issued += self.forecasts.run(now)
+        self.issued += [row for row in self.forecasts.run(now) if row.budget != EVERYTHING.name]
         if facts.incidents or self._idle_open():
             self.actions += self.scale_down.run(now)
 

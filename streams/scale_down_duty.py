@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import structlog
 from msgspec import json
 
-from alerts.action_notices import action_notices, action_title
+from alerts.action_messages import action_title
+from alerts.action_notices import action_notices
 from alerts.incidents import Incident
 from alerts.notices import Notice, Reason
 from alerts.routing import Router
@@ -111,7 +112,7 @@ class ScaleDownDuty:
         return any(entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED for entry in entries)
 
     def _record(self, decision: Decision, action: Action, incident: Incident, before: Action | None) -> None:
-        notices: Sequence[Notice] = action_notices(self.router, action, incident)
+        notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
         if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
             notices = [*notices, self._order(action)]
         self.store.save_action(action, notices, after=before.step if before else None)
