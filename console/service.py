@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from streams.metrics import Metrics
 log = structlog.get_logger()
 
 Task = Callable[[asyncio.Event], Awaitable[None]]
+Feed = Callable[[Embedded, asyncio.Event], Awaitable[None]]
 
 
 class Parts:
@@ -82,16 +84,20 @@ class Parts:
         self.store.close()
 
 
-async def run_embedded(parts: Parts, terminal: Terminal, token: str, beside: Task | None, ready: Callable[[], None]) -> None:
+async def run_embedded(parts: Parts, terminal: Terminal, token: str, ready: Callable[[], None]) -> None:
     """Everything in this process: HTTP in, pipeline, duties, console."""
+    await run_embedded_with(parts, terminal, token, None, ready)
+
+
+async def run_embedded_with(
+    parts: Parts, terminal: Terminal, token: str, feed: Feed | None, ready: Callable[[], None]
+) -> None:
+    """The same, with something else in the process that feeds it."""
     embedded = embedded_of(parts)
-    await _run_all(
-        parts,
-        terminal,
-        app=parts.app(token, embedded.append),
-        tasks=[embedded.run, *([] if beside is None else [beside])],
-        ready=ready,
-    )
+    tasks: list[Task] = [embedded.run]
+    if feed is not None:
+        tasks.append(partial(feed, embedded))
+    await _run_all(parts, terminal, app=parts.app(token, embedded.append), tasks=tasks, ready=ready)
 
 
 def embedded_of(parts: Parts) -> Embedded:

@@ -1,0 +1,110 @@
+"""`emberwatch run` and `emberwatch demo`: everything in one process."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.exits import EXIT_CODES, ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+
+RUN_EPILOG = f"""\b
+Examples:
+  emberwatch run                              the demo: a made-up fleet, nothing to set up
+  emberwatch run --config emberwatch.yaml     your own: send events to POST /api/v1/events
+
+Ctrl-C ends it; what was accepted is on disk and goes on at the next start.
+
+{EXIT_CODES}"""
+DEMO_EPILOG = f"""\b
+Examples:
+  emberwatch demo
+  emberwatch demo --port 9000 --seed 7
+
+{EXIT_CODES}"""
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The config file. Without one, the demo is run.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the console.", min=1, max=65535)] = None,
+) -> None:
+    """Run the whole service in this process, on SQLite and without Kafka: HTTP in, alerts out, and the console.
+
+    It listens on loopback, and asks for a token.
+    """
+    if config is None:
+        demo(port=port or 8787)
+        return
+    import asyncio
+
+    from rich.console import Console as Terminal
+
+    from console import assemble
+    from console.logging import configure_logging
+    from console.service import Parts, run_embedded
+    from console.settings import load_settings
+
+    settings = load_settings(config)
+    if port is not None:
+        settings = settings.model_copy(update={"console": settings.console.model_copy(update={"port": port})})
+    configure_logging(settings.log.level, settings.log.format)
+    with _started(lambda: Parts(settings, "run")) as parts:
+        token = assemble.console_token(settings)
+        terminal = Terminal()
+        asyncio.run(run_embedded(parts, terminal, token, lambda: _welcome(terminal, parts.public_url(), token)))
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the console.", min=1, max=65535)] = 8787,
+    seed: Annotated[int, typer.Option(help="Seed of the made-up fleet.")] = 1,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the data here; else they go when it ends.")] = None,
+) -> None:
+    """Run the service on a made-up fleet with stand-ins for Slack and the scale-down receiver. Nothing leaves this machine.
+
+    An idle notebook, accelerators given to nobody, a runaway client and a model without a price are waiting.
+    """
+    from rich.console import Console as Terminal
+
+    from console import assemble
+    from console.demo.run import demo as demo_run
+    from console.logging import configure_logging
+
+    configure_logging("warning", "console")
+    terminal = Terminal()
+    terminal.print("A made-up fleet is coming up: sixty hours of its past first. Ctrl-C ends the demo.")
+    with _started(lambda: demo_run(seed, port, data_dir)) as running:
+        token = assemble.console_token(running.parts.settings)
+        running.run(terminal, token, lambda: _welcome(terminal, running.parts.public_url(), token))
+    terminal.print("Ended. Your own fleet: emberwatch run --config emberwatch.yaml")
+
+
+def _started(make):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """What `make` returns as a context; a database or port that can't be had ends with its reason and code 4."""
+    import contextlib
+
+    from store.errors import StoreError
+
+    @contextlib.contextmanager
+    def context():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        try:
+            made = make()
+            with made if hasattr(made, "__enter__") else contextlib.closing(made) as entered:
+                yield entered
+        except StoreError as error:
+            typer.echo(f"the store can't be used: {error}", err=True)
+            raise typer.Exit(ExitCode.UNREACHABLE) from None
+        except OSError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(ExitCode.UNREACHABLE) from None
+
+    return context()
+
+
+def _welcome(terminal: "Terminal", url: str, token: str) -> None:
+    """Where the console is. The token is shown here alone."""
+    terminal.print(f"\nConsole: {url}/?token={token}", soft_wrap=True, highlight=False)
+    terminal.print(f"Events:  POST {url}/api/v1/events with Authorization: Bearer <token>\n", soft_wrap=True)
