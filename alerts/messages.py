@@ -102,9 +102,9 @@ def thread_line(incident: Incident) -> str:
         return f"Resolved after {lasted(incident)}{cost}."
     if incident.acknowledged_at is not None:
         return state_in_words(incident)
-    rate = [f"{per_hour(incident.usd_per_hour)} now"] if worth(incident.usd_per_hour) else []
-    cost = [f"{money(incident.usd_so_far)} so far"] if worth(incident.usd_so_far) else []
-    figures = ", ".join(rate + cost)
+    now = f"{per_hour(incident.usd_per_hour)} now" if worth(incident.usd_per_hour) else ""
+    so_far = f"{money(incident.usd_so_far)} so far" if worth(incident.usd_so_far) else ""
+    figures = ", ".join(filter(None, (now, so_far)))
     return f"Raised to {incident.severity}{': ' + figures if figures else ''}."
 
 

@@ -9,10 +9,10 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 def clean(text: str, limit: int = 200) -> str:
     """Text from outside on one line: control, bidirectional and other hidden characters gone, at most `limit` long."""
-    visible = "".join(
+    shown = "".join(
         " " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN
     )
-    return cap(" ".join(visible.split()), limit)
+    return cap(" ".join(shown.split()), limit)
 
 
 def visible(text: str) -> str:
