@@ -71,7 +71,7 @@ SENTENCES = {
     Kind.DRIFT: "prod/search/embed is at $9.60/h where its own past lets us expect $6.40/h, because of slow growth.",
     Kind.BUDGET: (
         "At the present pace the limit of $12,000 of budget team-search is reached on Dec 14 "
-        "(80 %: $13,100 to $15,600) (spent $9,000)."
+        "(80 %: $13,100 to $15,600) (spent $9,000, breach probability 93 %)."
     ),
     Kind.DATA_GAP: (
         "prod-eu/llm-serving/llama70b stopped sending and has not come back; nothing is known of it for 47 min "
