@@ -21,8 +21,7 @@ _MARK = {
 
 def action_title(action: Action) -> str:
     """One line that begins with the money: `$16.00/h will be stopped: ...`. At most 150 characters."""
-    said = _SAID_OBSERVED if action.mode == Mode.OBSERVE else _SAID
-    with_price, without = said[action.step]
+    with_price, without = _SAID[action.mode][action.step]
     opening = f"{per_hour(action.usd_per_hour)} {with_price}" if worth(action.usd_per_hour) else without
     owner = f" (team {clean(action.team, 40)})" if action.team else ""
     return clean(f"{opening}: {place(action.workload)}, {_replicas(action)}{owner}", TITLE_MAX)
@@ -31,7 +30,8 @@ def action_title(action: Action) -> str:
 def action_sentence(action: Action) -> str:
     """Why, with the figures it rests on, and what happens next."""
     figures = evidence_in_words(action.evidence)
-    text = clean(action.reason, 300) or "Idle by two kinds of evidence"
+    reason = clean(action.reason, 300)
+    text = (reason[:1].upper() + reason[1:]).replace("_", " ") or "Idle by two kinds of evidence"
     text = f"{text.rstrip('.')} ({figures})." if figures else f"{text.rstrip('.')}."
     return f"{text} {_next(action)}".strip()
 
@@ -86,7 +86,7 @@ def _next(action: Action) -> str:
         return "Nothing is changed: the mode is observe."
     until = f" until {moment(action.expires_at)}" if action.expires_at else ""
     return {
-        ActionStep.WARNED: f"It can be kept{until}; before anything is stopped it is looked at once more.",
+        ActionStep.WARNED: "Before anything is stopped it is looked at once more, and a person can keep it running.",
         ActionStep.PROPOSED: f"Nothing happens unless a person approves{until}.",
         ActionStep.EXECUTED: f"Undo: back to {action.replicas_from} replicas.",
         ActionStep.VERIFIED: f"Undo: back to {action.replicas_from} replicas.",
@@ -94,7 +94,7 @@ def _next(action: Action) -> str:
     }.get(action.step, "")
 
 
-_SAID = {
+_SAID_AUTO = {
     ActionStep.WARNED: ("will be stopped", "Will be stopped"),
     ActionStep.PROPOSED: ("can be saved", "May this be stopped"),
     ActionStep.APPROVED: ("stop approved", "Stop approved"),
@@ -105,8 +105,10 @@ _SAID = {
     ActionStep.FAILED: ("still wasted, the stop failed", "The stop failed"),
     ActionStep.UNDONE: ("running again", "Running again"),
 }
-_SAID_OBSERVED = _SAID | {
+_SAID_PROPOSE = _SAID_AUTO | {ActionStep.WARNED: ("could be saved", "Could be stopped")}
+_SAID_OBSERVE = _SAID_AUTO | {
     ActionStep.WARNED: ("would be stopped", "Would be stopped"),
     ActionStep.PROPOSED: ("could be saved", "Could be stopped"),
     ActionStep.EXECUTED: ("would have been stopped", "Would have been stopped"),
 }
+_SAID = {Mode.AUTO: _SAID_AUTO, Mode.PROPOSE: _SAID_PROPOSE, Mode.OBSERVE: _SAID_OBSERVE}

@@ -34,11 +34,13 @@ _ALREADY_SAID = {
     "p10_usd",
     "p50_usd",
     "p90_usd",
-    "breach_at_s",
+    "breach_at_epoch_s",
+    "budget_usd",
     "unpriced_tokens",
     "usd_so_far",
     "observed_generation",
 }
+_RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now"}
 _EVIDENCE_MAX = 6
 _PRICE = "price_"
 
@@ -102,9 +104,9 @@ def thread_line(incident: Incident) -> str:
         return f"Resolved after {lasted(incident)}{cost}."
     if incident.acknowledged_at is not None:
         return state_in_words(incident)
-    rate = [f"{per_hour(incident.usd_per_hour)} now"] if worth(incident.usd_per_hour) else []
-    cost = [f"{money(incident.usd_so_far)} so far"] if worth(incident.usd_so_far) else []
-    figures = ", ".join(rate + cost)
+    now = f"{per_hour(incident.usd_per_hour)} now" if worth(incident.usd_per_hour) else ""
+    so_far = f"{money(incident.usd_so_far)} so far" if worth(incident.usd_so_far) else ""
+    figures = ", ".join(filter(None, (now, so_far)))
     return f"Raised to {incident.severity}{': ' + figures if figures else ''}."
 
 
@@ -140,21 +142,23 @@ def _price(incident: Incident) -> str:
 def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
     """Label, value, and whether the value is text from outside; at most six."""
     open_now = incident.resolved_at is None
-    unseen = incident.kind == Kind.DATA_GAP
+    budget = incident.kind == Kind.BUDGET
     shown: list[tuple[str, str, bool]] = []
     if open_now and worth(incident.usd_per_hour):
-        label = "Not seen" if unseen else "Burning now"
+        label = _RATE.get(incident.kind, "Burning now")
         day_rate = f" ({per_day(incident.usd_per_hour)})" if abs(incident.usd_per_hour) >= 0.095 else ""
         shown.append((label, per_hour(incident.usd_per_hour) + day_rate, False))
-    if worth(incident.usd_so_far) and incident.kind != Kind.BUDGET:
+    if worth(incident.usd_so_far) and not budget:
         later = incident.usd_if_ignored
         more = f" ({money(later)} by month end)" if open_now and later is not None and worth(later) else ""
         shown.append(("So far", money(incident.usd_so_far) + more, False))
     if incident.observed is not None:
         seen = quantity(incident.observed, incident.unit)
         against = f" / {quantity(incident.expected, incident.unit)}" if incident.expected is not None else ""
-        label = "Forecast / budget" if incident.kind == Kind.BUDGET else "Observed / expected"
+        label = "Forecast / budget" if budget else "Observed / expected"
         shown.append((label if against else "Observed", seen + against, False))
+    if budget and open_now and incident.usd_if_ignored is not None and worth(incident.usd_if_ignored):
+        shown.append(("Over by month end", money(incident.usd_if_ignored), False))
     shown.append(("Since", f"{moment(incident.began_at)} ({lasted(incident)})", False))
     shown.append(("Team", incident.team, True) if incident.team else ("Team", "not known", False))
     if len(shown) < 6:

@@ -82,7 +82,7 @@ def changed(incident: Incident) -> str:
 
 def broken_on(incident: Incident) -> datetime | None:
     """The day on which a budget is expected to break, where the evidence says it."""
-    at_s = incident.evidence.get("breach_at_s")
+    at_s = incident.evidence.get("breach_at_epoch_s")
     return None if at_s is None else datetime.fromtimestamp(at_s, UTC)
 
 

@@ -84,10 +84,14 @@ class SlackChannel:
         if reference is None:
             return self._post(notice, message)
         channel, ts = _place(reference)
-        edited = self._call("chat.update", _body(channel, notice, message) | {"ts": ts}, message, repeatable=True)
+        spoken = notice.reason in _SPOKEN
+        edit = _body(channel, notice, message) | {"ts": ts}
+        if spoken:
+            del edit["metadata"]  # the reply bears the notice's id: an edit alone is not the whole of it
+        edited = self._call("chat.update", edit, message, repeatable=True)
         if edited.outcome == Outcome.REFUSED and edited.detail.partition(":")[0] in _PARENT_GONE:
             return self._post(notice, message)
-        if edited.outcome != Outcome.DELIVERED or notice.reason not in _SPOKEN:
+        if edited.outcome != Outcome.DELIVERED or not spoken:
             return _with(edited, reference)
         reply = {
             "channel": channel,
@@ -199,7 +203,7 @@ def _refusal(error: SlackApiError, *, repeatable: bool) -> Receipt:
     wait_s = retry_after_s(headers.get("retry-after"), datetime.now(UTC))
     if status == 429 or code in _PASSING:
         return Receipt(outcome=Outcome.RETRY, retry_after_s=wait_s, detail=code or "ratelimited")
-    if status >= 500 or code in _UNSURE:
+    if status >= 500 or code in _UNSURE or (status < 300 and not code):
         outcome = Outcome.RETRY if repeatable else Outcome.AMBIGUOUS
         return Receipt(outcome=outcome, retry_after_s=wait_s, detail=f"Slack answered {status} {code}".strip())
     hint = _HINTS.get(code)

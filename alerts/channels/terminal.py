@@ -11,7 +11,7 @@ from rich.text import Text
 from alerts.channels.rendering import Rendered, render
 from alerts.incidents import Severity
 from alerts.notices import Notice, Outcome, Receipt
-from alerts.wording import clean
+from alerts.wording import clean, visible
 
 _COLOUR = {Severity.PAGE: "red", Severity.WARN: "dark_orange", Severity.INFO: "blue"}
 _UNESCAPE = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
@@ -44,7 +44,7 @@ def as_slack_shows_it(message: Rendered, *, channel: str) -> Panel:
     parts: list[RenderableType] = []
     for block in message.blocks or [{"type": "section", "text": {"text": message.text}}]:
         if block["type"] == "header":
-            parts.append(Text(block["text"]["text"], style="bold"))
+            parts.append(Text(visible(block["text"]["text"]), style="bold"))
         elif "fields" in block:
             parts += [Text(""), _fields(block["fields"])]
         elif block["type"] == "section":
@@ -74,7 +74,7 @@ def _split(field: dict[str, Any]) -> tuple[str, str]:
 
 def _words(mrkdwn: str) -> str:
     """The text that a reader of mrkdwn sees: code marks, links and escapes undone."""
-    text = mrkdwn.replace("`", "")
+    text = visible(mrkdwn).replace("`", "")
     while (start := text.find("<http")) >= 0 and (end := text.find(">", start)) >= 0:
         address, _, label = text[start + 1 : end].partition("|")
         text = (

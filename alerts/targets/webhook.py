@@ -19,7 +19,7 @@ from alerts.notices import Outcome, Receipt
 from alerts.scale_down import Action
 from alerts.secrets import Secret
 from alerts.targets.addresses import AddressRefused, Resolve, check_url, pinned, resolve
-from alerts.targets.signature import check_secret, sign
+from alerts.targets.signature import SignatureError, check_secret, sign
 
 BODY_MAX_BYTES = 20_000
 ANSWER_MAX_BYTES = 64 * 1024
@@ -97,6 +97,8 @@ class WebhookTarget:
         """Raises AddressRefused for an URL, and SignatureError for a secret, that cannot be used."""
         self._loopback = allow_insecure_loopback
         self._url: SplitResult = check_url(url, allow_insecure_loopback=allow_insecure_loopback)
+        if not secrets:
+            raise SignatureError("a webhook needs at least one secret")
         for secret in secrets:
             check_secret(secret)
         self._secrets = secrets
@@ -105,7 +107,7 @@ class WebhookTarget:
         self._allowed = tuple(ip_network(text) for text in allowed_networks)
         self._timeout_s = timeout_s
         self._resolve = resolve
-        self._client = httpx.Client(transport=transport, timeout=timeout_s, follow_redirects=False, trust_env=False)
+        self._transport = transport or httpx.HTTPTransport()  # no client around it: that would log the URL
 
     def execute(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
         """Ask for the scale-down. DELIVERED: taken. RETRY is safe at any time, until the action expires."""
@@ -122,7 +124,7 @@ class WebhookTarget:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._client.close()
+        self._transport.close()
 
     def _post(self, message_id: str, asked: Request, now: datetime) -> Receipt:
         if now >= asked.expires_at:
@@ -131,7 +133,7 @@ class WebhookTarget:
         try:
             port = self._url.port or (443 if self._url.scheme == "https" else 80)
             sent = self._request(port, body, sign(self._secrets, message_id, int(now.timestamp()), body))
-            answer = self._client.send(sent, stream=True)
+            answer = self._transport.handle_request(sent)
         except AddressRefused as error:
             return Receipt(outcome=Outcome.REFUSED, detail=str(error))
         except (httpx.TransportError, OSError) as error:
@@ -155,12 +157,12 @@ class WebhookTarget:
             "accept-encoding": "identity",
             **signed,
         }
-        return self._client.build_request(
+        return httpx.Request(
             "POST",
             f"{self._url.scheme}://{literal}:{port}{path}",
             content=body,
             headers=headers,
-            extensions={"sni_hostname": host},
+            extensions={"sni_hostname": host, "timeout": httpx.Timeout(self._timeout_s).as_dict()},
         )
 
 
@@ -220,7 +222,7 @@ def _drain(answer: httpx.Response, until_s: float) -> None:
             size += len(piece)
             if size > ANSWER_MAX_BYTES or monotonic() > until_s:
                 return
-    except httpx.TransportError:
+    except (httpx.TransportError, httpx.StreamError):
         return  # the status has come, and that is all that counts
 
 

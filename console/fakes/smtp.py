@@ -186,7 +186,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             self._say(f"{self.code} not this mail")
             return True
         with self.owner.lock:
-            self.owner.mails.append(message_from_bytes(b"".join(lines), policy=policy.default))
+            self.owner.mails.append(message_from_bytes(b"".join(lines).replace(b"\r\n", b"\n"), policy=policy.default))
             self.owner.envelopes.append((self.sender, tuple(self.recipients)))
         if self.point == "drop_after_data":
             return False

@@ -83,16 +83,20 @@ BUDGET = _incident(
     Cause.FORECAST_BREACH,
     began_at=NOW - timedelta(hours=1),
     budget="team-search",
+    usd_per_hour=16.4,
     usd_so_far=9000.0,
+    usd_if_ignored=2200.0,
     observed=14200.0,
     expected=12000.0,
     unit="usd",
-    confidence=0.9,
+    confidence=0.93,
     evidence={
         "p10_usd": 13100.0,
         "p90_usd": 15600.0,
         "spent_usd": 9000.0,
-        "breach_at_s": datetime(2026, 12, 14, 9, tzinfo=UTC).timestamp(),
+        "budget_usd": 12000.0,
+        "breach_probability_ratio": 0.93,
+        "breach_at_epoch_s": datetime(2026, 12, 14, 9, tzinfo=UTC).timestamp(),
     },
 )
 DATA_GAP = _incident(

@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from alerts.action_messages import action_blocks, action_text, action_title
+from alerts.action_messages import action_blocks, action_sentence, action_text, action_title
 from alerts.scale_down import ActionStep, Mode
 from console.fakes.slack_rules import fault
 from tests.alerts.samples import ACTION
@@ -36,6 +36,12 @@ def test_in_observe_mode_nothing_is_said_to_be_done() -> None:
     assert "Nothing is changed: the mode is observe." in action_text(watched)
 
 
+def test_in_propose_mode_a_warning_promises_nothing() -> None:
+    asking = replace(ACTION, mode=Mode.PROPOSE, reason="idle_long_enough")
+    assert action_title(asking) == f"$16.00/h could be saved{TAIL}"
+    assert action_sentence(asking).startswith("Idle long enough (idle 2 h, power 71 W). ")
+
+
 def test_an_action_without_a_price_names_no_dollars() -> None:
     assert "$" not in action_text(replace(ACTION, usd_per_hour=0.0))
 
@@ -51,8 +57,8 @@ def test_the_text_says_why_and_what_comes_next() -> None:
             "Mode: auto",
             "Team: search",
             "",
-            "Idle by utilisation and by power (idle 2 h, power 71 W). It can be kept until 2026-11-23 21:20 UTC; "
-            "before anything is stopped it is looked at once more.",
+            "Idle by utilisation and by power (idle 2 h, power 71 W). "
+            "Before anything is stopped it is looked at once more, and a person can keep it running.",
             "",
             "act_0000000000000001 of inc_idle0000000000, data to 2026-11-23 21:00 UTC",
         )

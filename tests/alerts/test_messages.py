@@ -45,7 +45,9 @@ TITLES = {
 }
 RESOLVED_TITLES = {
     Kind.IDLE: "$12.53 wasted, over now: 4x NVIDIA H100 idle 1 h 47 min - prod-eu/llm-serving/llama70b (team search)",
-    Kind.WASTE: "$6.27 wasted, over now: 2 GPUs not scaled back for 1 h 47 min - prod-eu/llm-serving/chat (team search)",
+    Kind.WASTE: (
+        "$6.27 wasted, over now: 2 GPUs not scaled back for 1 h 47 min - prod-eu/llm-serving/chat (team search)"
+    ),
     Kind.ANOMALY: "$24.60 above normal, over now: prod/chat/api (team search), more tokens per request, 1 h 47 min",
     Kind.DRIFT: "$410.00 of drift, over now: prod/search/embed (team search), slow growth",
     Kind.BUDGET: "Budget team-search is safe again, $14,200 expected of $12,000 (team search)",
@@ -69,7 +71,7 @@ SENTENCES = {
     Kind.DRIFT: "prod/search/embed is at $9.60/h where its own past lets us expect $6.40/h, because of slow growth.",
     Kind.BUDGET: (
         "At the present pace the limit of $12,000 of budget team-search is reached on Dec 14 "
-        "(80 %: $13,100 to $15,600) (spent $9,000)."
+        "(80 %: $13,100 to $15,600) (spent $9,000, breach probability 93 %)."
     ),
     Kind.DATA_GAP: (
         "prod-eu/llm-serving/llama70b stopped sending and has not come back; nothing is known of it for 47 min "
@@ -196,8 +198,7 @@ def test_names_from_outside_become_no_markup(incident: Incident) -> None:
     said = json.dumps(blocks, ensure_ascii=False)
     assert re.findall(r"<[^>]*>", said) == [f"<{LINK}|open>"]
     assert not set(said) & set("\u202e\u2066\x07\r\n")
-    team = blocks[1]["fields"][-1 if len(blocks[1]["fields"]) == 5 else -2]["text"]
-    assert "`&lt;!here&gt; ˋtˋ &lt;@U1&gt;`" in json.dumps(blocks[1], ensure_ascii=False), team
+    assert {"type": "mrkdwn", "text": "*Team*\n`&lt;!here&gt; ˋtˋ &lt;@U1&gt;`"} in blocks[1]["fields"]
     assert not set(plain_text(hostile)) & set("\u202e\u2066\x07\r")
 
 

@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.wording import clean, count, day, duration, figure, moment, money, per_day, per_hour, percent, quantity
+from alerts.wording import (
+    clean,
+    count,
+    day,
+    duration,
+    figure,
+    moment,
+    money,
+    per_day,
+    per_hour,
+    percent,
+    quantity,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +86,8 @@ def test_quantities_read_their_unit_from_the_name() -> None:
         figure("wasted_usd", 3.2),
         figure("tokens_per_request", 5210.0),
         figure("tokens", 0.0),
+        figure("idle_s", float("inf")),
+        count(float("nan")),
     ] == [
         "0.4 %",
         "2 %",
@@ -90,6 +105,8 @@ def test_quantities_read_their_unit_from_the_name() -> None:
         "wasted $3.20",
         "tokens per request 5.2 k",
         "tokens 0",
+        "idle unknown",
+        "unknown",
     ]
 
 
@@ -103,3 +120,7 @@ def test_clean_text_is_one_line_within_its_limit(text: str, limit: int) -> None:
     assert len(shown) <= limit
     assert shown == clean(shown, limit)
     assert not set(shown) & set("\r\n\t\x00\u202e\u2028\u2029")
+
+
+def test_lines_and_spaces_stay_where_they_are_meant() -> None:
+    assert visible("a  b\n\x1b[2Jc\u202e\td") == "a  b\n[2Jcd"
