@@ -79,11 +79,13 @@ def accelerators(told: Sequence[StatusRow], silent: Sequence[StatusRow]) -> Acce
     return Accelerators(busy=busy, idle=idle, unknown=unknown)
 
 
-def teams(told: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime) -> tuple[TeamView, ...]:
+def teams(
+    told: Sequence[StatusRow], silent: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime
+) -> tuple[TeamView, ...]:
     """What each team spends now, today and this month, the largest first."""
-    rates: dict[str, float] = {}
+    rates: dict[str, float | None] = {row.team or NO_TEAM: None for row in silent}
     for status in told:
-        rates[status.team or NO_TEAM] = rates.get(status.team or NO_TEAM, 0.0) + status.usd_per_hour
+        rates[status.team or NO_TEAM] = (rates.get(status.team or NO_TEAM) or 0.0) + status.usd_per_hour
     today: dict[str, int] = {}
     whole: dict[str, int] = {}
     for row in month:
@@ -99,9 +101,9 @@ def teams(told: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime) 
             today_usd=today.get(team, 0) / NANO,
             month_to_date_usd=whole.get(team, 0) / NANO,
         )
-        for team in rates.keys() | whole.keys() | today.keys()
+        for team in rates.keys() | whole.keys()
     ]
-    return tuple(sorted(views, key=lambda view: (-view.usd_per_hour, -view.month_to_date_usd, view.team)))
+    return tuple(sorted(views, key=lambda view: (-(view.usd_per_hour or 0.0), -view.month_to_date_usd, view.team)))
 
 
 def whole_month(forecasts: Sequence[ForecastRow], spent: float) -> float | None:

@@ -29,7 +29,7 @@ from console.summary import (
     told,
     whole_month,
 )
-from console.view_store import HourSpend, ViewStore
+from console.view_store import HourSpend, State, ViewStore
 from detectors.budget import Budget
 from store.facts import ChangeRow, ForecastRow
 
@@ -78,7 +78,7 @@ class ConsoleView:
         """One incident, open or not."""
         return self._store.incident(incident_id)
 
-    def incidents(self, state: str | None, kind: str | None, limit: int = 200) -> Sequence[Incident]:
+    def incidents(self, state: State | None, kind: str | None, limit: int = 200) -> Sequence[Incident]:
         """Incidents, newest first; `state` is open or resolved."""
         return self._store.list_incidents(limit, state, kind)
 
@@ -122,7 +122,7 @@ class ConsoleView:
         start = max(hour_start(incident.began_at) - 24 * HOUR, hour_start(end) - 14 * 24 * HOUR)
         budget = next((one for one in self._budgets if one.name == incident.budget), None)
         sums: dict[datetime, int] = {}
-        for row in self._store.spend_by_hour(start, end, incident.workload):
+        for row in self._store.spend_by_hour(start, end, workload=incident.workload):
             if budget is None or matches(budget, row.workload, row.team):
                 sums[row.hour] = sums.get(row.hour, 0) + row.nano_usd
         return rates(sums, now)
@@ -169,16 +169,16 @@ class ConsoleView:
             as_of=now,
             data_at=data_at,
             data_age_s=None if data_at is None else max(0.0, (now - data_at).total_seconds()),
-            usd_per_hour=sum(row.usd_per_hour for row in fresh),
-            silent_usd_per_hour=sum(row.usd_per_hour for row in silent),
+            usd_per_hour=sum((row.usd_per_hour for row in fresh), 0.0),
+            silent_usd_per_hour=sum((row.usd_per_hour for row in silent), 0.0),
             silent_workloads=len(silent),
             today_usd=sum(row.nano_usd for row in month if row.hour >= day_start(now)) / NANO,
             month_to_date_usd=spent,
             month_forecast_usd=whole_month(forecasts, spent),
             accelerators=accelerators(fresh, silent),
-            idle_usd_per_hour=sum(row.usd_per_hour for row in idle),
+            idle_usd_per_hour=sum((row.usd_per_hour for row in idle), 0.0),
             idle=idle,
-            teams=teams(fresh, month, now),
+            teams=teams(fresh, silent, month, now),
             incidents=tuple(incidents),
             budgets=tuple(self._budget_view(budget, month, forecasts, now) for budget in self._budgets),
             notices=tuple(told(row) for row in self._store.notices(10)),

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from alerts.incidents import Incident
 from alerts.notices import Notice
 from alerts.scale_down import Action
 from store.facts import ChangeRow, ForecastRow, StatusRow
+
+State = Literal["open", "resolved"]
 
 
 class HourSpend(Protocol):
@@ -62,10 +64,10 @@ class ViewStore(Protocol):
     def incident(self, incident_id: str) -> Incident | None:
         """One incident, open or not."""
 
-    def list_incidents(self, limit: int, state: str | None = None, kind: str | None = None) -> Sequence[Incident]:
+    def list_incidents(self, limit: int, state: State | None = None, kind: str | None = None) -> Sequence[Incident]:
         """Incidents; `state` is open or resolved."""
 
-    def spend_by_hour(self, start: datetime, end: datetime, workload: str | None = None) -> Sequence[HourSpend]:
+    def spend_by_hour(self, start: datetime, end: datetime, *, workload: str | None = None) -> Sequence[HourSpend]:
         """Spend of the hours that begin in [start, end)."""
 
     def latest_forecasts(self) -> Sequence[ForecastRow]:
