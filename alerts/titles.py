@@ -8,17 +8,16 @@ from detectors.findings import Cause, Kind
 
 TITLE_MAX = 150
 
-_IDLE_HOW = {
-    Cause.MEMORY_HELD: "idle with memory held",
-    Cause.UNALLOCATED: "given to nobody",
-}
-_WASTE_HOW = {
-    Cause.BUSY_NO_OUTPUT: "busy without output",
-    Cause.NO_TRAFFIC: "without traffic",
-    Cause.SCALE_OUT_NOT_REVERSED: "scaled out and never back",
-    Cause.MEMORY_HELD: "holding memory without work",
-    Cause.UNALLOCATED: "given to nobody",
-    Cause.UTILIZATION: "hardly used",
+_HOW = {
+    Kind.IDLE: {Cause.UNALLOCATED: "given to nobody for"},
+    Kind.WASTE: {
+        Cause.BUSY_NO_OUTPUT: "busy without output for",
+        Cause.NO_TRAFFIC: "without traffic for",
+        Cause.SCALE_OUT_NOT_REVERSED: "not scaled back for",
+        Cause.MEMORY_HELD: "holding memory without work for",
+        Cause.UNALLOCATED: "given to nobody for",
+        Cause.UTILIZATION: "hardly used for",
+    },
 }
 _CHANGED = {
     Cause.REQUEST_RATE: ("more requests", "fewer requests"),
@@ -63,10 +62,8 @@ def lasted(incident: Incident) -> str:
 def accelerators(incident: Incident) -> str:
     """How many of what: `4x NVIDIA H100`, `1 GPU`."""
     number = len(incident.devices) or int(incident.evidence.get("gpus", 0))
-    if incident.model and number:
-        return f"{number}x {clean(incident.model, 40)}"
-    if incident.model:
-        return clean(incident.model, 40)
+    if incident.kind == Kind.IDLE and incident.model:
+        return f"{number}x {clean(incident.model, 40)}" if number else clean(incident.model, 40)
     return "GPUs" if not number else "1 GPU" if number == 1 else f"{number} GPUs"
 
 
@@ -102,7 +99,8 @@ def _tail(incident: Incident) -> str:
     return f"{where(incident)}{_owner(incident)}"
 
 
-def _unused(incident: Incident, resolved: bool, how: str) -> str:
+def _unused(incident: Incident, resolved: bool) -> str:
+    how = _HOW[incident.kind].get(incident.cause, "idle" if incident.kind == Kind.IDLE else "paid for without use for")
     what = f"{accelerators(incident)} {how} {lasted(incident)}"
     if resolved:
         over = f"{money(incident.usd_so_far)} wasted, over now" if worth(incident.usd_so_far) else "Over now"
@@ -110,14 +108,6 @@ def _unused(incident: Incident, resolved: bool, how: str) -> str:
     if worth(incident.usd_per_hour):
         return f"{per_hour(incident.usd_per_hour)} wasted: {what} - {_tail(incident)}"
     return f"Price unknown: {what} - {_tail(incident)}"
-
-
-def _idle(incident: Incident, resolved: bool) -> str:
-    return _unused(incident, resolved, _IDLE_HOW.get(incident.cause, "idle"))
-
-
-def _waste(incident: Incident, resolved: bool) -> str:
-    return _unused(incident, resolved, _WASTE_HOW.get(incident.cause, "paid for and wasted"))
 
 
 def _anomaly(incident: Incident, resolved: bool) -> str:
@@ -221,8 +211,8 @@ def _reconciliation(incident: Incident, resolved: bool) -> str:
 
 
 _TITLES = {
-    Kind.IDLE: _idle,
-    Kind.WASTE: _waste,
+    Kind.IDLE: _unused,
+    Kind.WASTE: _unused,
     Kind.ANOMALY: _anomaly,
     Kind.DRIFT: _drift,
     Kind.BUDGET: _budget,

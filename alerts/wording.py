@@ -8,7 +8,9 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 def clean(text: str, limit: int = 200) -> str:
     """Text from outside on one line: control, bidirectional and other hidden characters gone, at most `limit` long."""
-    visible = "".join(" " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN)
+    visible = "".join(
+        " " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN
+    )
     return cap(" ".join(visible.split()), limit)
 
 
@@ -107,5 +109,6 @@ _ENDINGS = ("_usd_per_hour", "_usd_per_million", "_usd_per_day", "_usd", "_ratio
 
 def figure(name: str, value: float) -> str:
     """One piece of evidence in words: `("power_w", 71.0)` reads `power 71 W`."""
-    label = next((name.removesuffix(e) for e in _ENDINGS if name.endswith(e) and len(name) > len(e)), name)
-    return f"{clean(label.replace('_', ' '), 40)} {quantity(value, name)}"
+    ending = next((e for e in _ENDINGS if name.endswith(e) and len(name) > len(e)), "")
+    label = clean(name.removesuffix(ending).replace("_", " "), 40)
+    return f"{label} {quantity(value, ending.removeprefix('_')) if ending else count(value)}"

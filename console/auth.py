@@ -8,7 +8,6 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from threading import Lock
 from urllib.parse import urlsplit
 
@@ -24,18 +23,6 @@ MOST_CLIENTS = 4096
 def new_token() -> str:
     """A token for a service that was given none."""
     return secrets.token_urlsafe(32)
-
-
-def check_bind(host: str, auth: "ConsoleAuth") -> None:
-    """Raises ValueError where anyone on the network could use the console: no token, and bound beyond this machine."""
-    try:
-        here = ip_address(host).is_loopback
-    except ValueError:
-        here = host.lower() == "localhost"
-    if auth.off and not here:
-        raise ValueError(
-            f"the console would be open to the network on {host} without a token; bind 127.0.0.1 or leave the token on"
-        )
 
 
 class ConsoleAuth:

@@ -94,7 +94,9 @@ class Pages:
         moments += [(told.at, f"{told.channel}: {told.state}", f"{told.title} ({told.reason})") for told in notices]
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
         if action is not None:
-            moments.append((action.at, f"scale-down: {action.step}", action.reason or f"mode {action.mode}"))
+            for taken in self._view.steps_of(action.action_id):
+                words = ", ".join(filter(None, (taken.reason, taken.approved_by and f"by {taken.approved_by}")))
+                moments.append((taken.at, f"scale-down: {taken.step}", words or f"mode {action.mode}"))
         return self._page(
             request,
             "incident.html",

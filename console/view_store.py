@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from alerts.incidents import Incident
 from alerts.notices import Notice
-from alerts.scale_down import Action
+from alerts.scale_down import Action, ActionStep
 from store.facts import ChangeRow, ForecastRow, StatusRow
 
 State = Literal["open", "resolved"]
@@ -52,6 +52,26 @@ class SentNotice(Protocol):
         """The channel's last answer, for operators."""
 
 
+class TakenStep(Protocol):
+    """A step that an action took."""
+
+    @property
+    def step(self) -> ActionStep:
+        """The step."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+
+    @property
+    def approved_by(self) -> str | None:
+        """Who decided, where a person did."""
+
+
 class ViewStore(Protocol):
     """What the console reads of the store. Newest first where a list has a limit."""
 
@@ -78,6 +98,12 @@ class ViewStore(Protocol):
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[SentNotice]:
         """Rows of the outbox."""
+
+    def action(self, action_id: str) -> Action | None:
+        """One action as it stands."""
+
+    def action_steps(self, action_id: str) -> Sequence[TakenStep]:
+        """The steps that an action took, in order."""
 
     def list_actions(self, limit: int) -> Sequence[Action]:
         """Actions as they stand."""

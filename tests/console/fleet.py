@@ -75,6 +75,12 @@ class ListStore:
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[Row]:
         return [row for row in self.outbox if subject_id in (None, row.notice.subject_id)][:limit]
 
+    def action(self, action_id: str) -> Action | None:
+        return next((one for one in self.actions if one.action_id == action_id), None)
+
+    def action_steps(self, action_id: str) -> Sequence[Action]:
+        return [one for one in self.actions if one.action_id == action_id]  # an action bears its latest step
+
     def list_actions(self, limit: int) -> Sequence[Action]:
         return self.actions[:limit]
 

@@ -87,6 +87,7 @@ def test_an_incident_shows_evidence_timeline_and_changes():
         "24 Nov 18:02 UTC change: deploy route chat traffic to llama70b-v2",
         "24 Nov 18:10 UTC began",
         "24 Nov 18:41 UTC recorder: recorded",
+        "24 Nov 21:20 UTC scale-down: proposed no request for 3 h, power at its floor",
         "proposed (mode propose): 4 to 0 replicas, saves $32.00/h",
         "Acknowledge",
     ):

@@ -115,6 +115,18 @@ def test_a_reading_is_kept_for_its_time_and_forgotten_after_a_change():
     assert view.overview().usd_per_hour == 0.0
 
 
+def test_no_day_is_missing_after_midnight():
+    before = NOW.replace(hour=23, minute=59)
+    now = [before]
+    store = ListStore(
+        ledger=[LedgerRow(hour=NOW.replace(minute=0, second=0), workload="a/b/c", line="x", team="t", nano_usd=10**9)]
+    )
+    view = ConsoleView(store, (), clock=lambda: now[0])
+    assert (view.overview().today_usd, view.overview().month_to_date_usd) == (1.0, 1.0)
+    now[0] = before + timedelta(minutes=2)
+    assert (view.overview().today_usd, view.overview().month_to_date_usd) == (0.0, 1.0)
+
+
 def test_the_overview_for_programs_says_what_it_always_said():
     store = ListStore(
         rows=[status("a/b/c", "t", WorkloadState.IDLE, 4.0, 1, idle_devices=1, idle_since=NOW - HOUR)],
