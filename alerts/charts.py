@@ -33,11 +33,12 @@ def incident_chart(
     *,
     width: int = 560,
     height: int = 180,
+    compact: bool = False,
 ) -> Spec:
     """What the subject cost in USD per hour, what was expected, and the time in which the incident held.
 
     `series` and `expected` hold (moment, USD per hour); without `expected`, the incident's own figure
-    is drawn as a line where its unit is usd_per_hour.
+    is drawn as a line where its unit is usd_per_hour. `compact` leaves out what a list around it says already.
     """
     last = max([incident.updated_at, *(at for at, _ in series)])
     first = min([incident.began_at, *(at for at, _ in series)])
@@ -50,11 +51,14 @@ def incident_chart(
     elif incident.expected is not None and incident.unit == "usd_per_hour":
         values += [{"at": _ms(at), "usd_per_hour": incident.expected, "what": "expected"} for at in (first, last)]
     held = {"from": _ms(incident.began_at), "to": _ms(max(ended_at, incident.began_at + timedelta(minutes=1)))}
-    style = _two_styles("actual", "expected")
+    style = _two_styles(*(("actual", "expected") if values and values[-1]["what"] == "expected" else ("actual",)))
+    if compact:
+        style = {name: channel | {"legend": None} for name, channel in style.items()}
     late = (incident.began_at - first) > 0.7 * (last - first)
     began = {"align": "right", "dx": -4} if late else {"align": "left", "dx": 4}
-    return _chart(
-        f"Spend of {clean(incident.workload or incident.budget or incident.model or 'the subject', 80)}",
+    subject = clean(incident.workload or incident.budget or incident.model or "the subject", 80)
+    spec = _chart(
+        f"Spend of {subject}",
         width,
         height,
         [
@@ -70,8 +74,8 @@ def incident_chart(
             },
             {
                 "data": {"values": [{"at": held["from"], "label": "began"}]},
-                "mark": {"type": "text", "dy": 3, "baseline": "top", "color": VERMILION, **began},
-                "encoding": {"x": _time("at"), "y": {"value": 0}, "text": {"field": "label"}},
+                "mark": {"type": "text", "dy": -3, "baseline": "bottom", **began},
+                "encoding": {"x": _time("at"), "y": {"value": "height"}, "text": {"field": "label"}},
             },
             {
                 "data": {"values": values},
@@ -80,9 +84,12 @@ def incident_chart(
             },
         ],
     )
+    if compact:
+        del spec["title"]
+    return spec
 
 
-def spend_chart(hours: Sequence[tuple[datetime, str, float]], *, width: int = 760, height: int = 200) -> Spec:
+def spend_chart(hours: Sequence[tuple[datetime, str, float]], *, width: int = 1060, height: int = 220) -> Spec:
     """What each hour cost in USD, stacked by team; `hours` holds (hour, team, USD). Small teams become `other`."""
     total: dict[str, float] = {}
     for _, team, usd in hours:
@@ -171,7 +178,7 @@ def forecast_chart(
             "encoding": {
                 "x": _time("at"),
                 "y": _usd("usd", "USD this month"),
-                **_two_styles("spent", "forecast (shaded: 80 % range)"),
+                **_two_styles(*dict.fromkeys(str(line["what"]) for line in lines)),
             },
         }
     )
@@ -185,7 +192,7 @@ def forecast_chart(
             },
             {
                 "data": {"values": [line]},
-                "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 4, "dy": -3, "color": VERMILION},
+                "mark": {"type": "text", "align": "left", "baseline": "top", "dx": 4, "dy": 4},
                 "encoding": {"x": {"value": 0}, "y": _usd("usd", "USD this month"), "text": {"field": "label"}},
             },
         ]
@@ -223,19 +230,20 @@ def _usd(field: str, title: str) -> Spec:
     }
 
 
-def _two_styles(solid: str, dashed: str) -> Spec:
-    domain = [solid, dashed]
+def _two_styles(*names: str) -> Spec:
+    """The first line solid and blue, the second dashed and grey."""
+    domain, colours, dashes = list(names), [BLUE, GREY], [[1, 0], [5, 4]]
     return {
         "color": {
             "field": "what",
             "type": "nominal",
-            "scale": {"domain": domain, "range": [BLUE, GREY]},
+            "scale": {"domain": domain, "range": colours[: len(names)]},
             "legend": {"title": None, "orient": "top", "offset": 4},
         },
         "strokeDash": {
             "field": "what",
             "type": "nominal",
-            "scale": {"domain": domain, "range": [[1, 0], [5, 4]]},
+            "scale": {"domain": domain, "range": dashes[: len(names)]},
             "legend": {"title": None, "orient": "top", "offset": 4},
         },
     }

@@ -2,7 +2,7 @@
 
 import typer
 
-from console.commands import config, replay, version
+from console.commands import config, replay, run, version
 from console.exits import EXIT_CODES, Commands
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ Examples:
 Results go to standard output, messages to standard error. NO_COLOR=1 turns colours off.""",
 )
 app.add_typer(config.app, name="config")
+app.command("run", epilog=run.RUN_EPILOG)(run.run)
+app.command("demo", epilog=run.DEMO_EPILOG)(run.demo)
 app.command("replay", epilog=replay.EPILOG)(replay.replay)
 app.command("version")(version.show_version)
 

@@ -45,7 +45,7 @@ class Guard:
             return
 
         request = Request(scope)
-        path = request.url.path
+        path = request.scope["path"]
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -61,7 +61,7 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         """None where the request may pass, else the answer to it."""
-        path, auth = request.url.path, self._auth
+        path, auth = request.scope["path"], self._auth
         bearer = _bearer(request)
         if bearer is not None:
             if auth.is_token(bearer) or (path == INGEST and auth.is_ingest_token(bearer)):
@@ -96,8 +96,12 @@ class Guard:
             return self._login_page(request, 429, f"too many wrong tokens: try again in {wait_s} s")
         if not self._auth.is_token(shown):
             return self._wrong(request)
-        rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
-        return with_session(request, self._auth, here(request.url.path, urlencode(rest)))
+        rest = [
+            (name, value)
+            for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"))
+            if name != "token"
+        ]
+        return with_session(request, self._auth, here(request.scope["path"], urlencode(rest)))
 
     def _wrong(self, request: Request) -> Response:
         client = client_of(request)
@@ -109,7 +113,7 @@ class Guard:
         return _problem(401, "that is not the token of this service", {"www-authenticate": "Bearer"})
 
     def _unknown(self, request: Request) -> Response:
-        if request.url.path.startswith("/api/") or request.url.path == "/metrics":
+        if request.scope["path"].startswith("/api/") or request.scope["path"] == "/metrics":
             return _problem(401, "send the token as `Authorization: Bearer ...`", {"www-authenticate": "Bearer"})
         return self._login_page(request, 401, "")
 
@@ -123,7 +127,7 @@ def with_session(request: Request, auth: ConsoleAuth, path: str) -> Response:
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
     return response
 
@@ -131,7 +135,7 @@ def with_session(request: Request, auth: ConsoleAuth, path: str) -> Response:
 def here(path: str, query: str = "") -> str:
     """A place on this service and nowhere else: what a redirect may name."""
     path = "/" + path.lstrip("/\\")
-    return quote(path, safe="/%._-~") + (f"?{query}" if query else "")
+    return quote(path, safe="/") + (f"?{query}" if query else "")
 
 
 def client_of(request: Request) -> str:

@@ -48,7 +48,7 @@ class TeamView(Struct, frozen=True, kw_only=True):
     """What one team spends."""
 
     team: str
-    usd_per_hour: float
+    usd_per_hour: float | None  # None: all of its workloads are silent
     today_usd: float
     month_to_date_usd: float
 

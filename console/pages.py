@@ -18,11 +18,13 @@ from console.overview import BudgetView
 from console.render import Renderer, Theme
 from console.templating import environment
 from console.view import ConsoleView
+from console.view_store import State
 from detectors.findings import Kind
 
 REFRESH_S = 15
+STATES: dict[str, State | None] = {"": None, "open": "open", "resolved": "resolved"}
 NEAR = 8  # charts of incidents on the first page
-SMALL_WIDTH, SMALL_HEIGHT = 420, 120
+WIDE, NARROW, SMALL, LOW = 1060, 360, 420, 100  # pixels of charts
 
 
 class Pages:
@@ -67,10 +69,11 @@ class Pages:
 
     def incidents(self, request: Request) -> Response:
         """All incidents, filtered by `state` and `kind` in the URL."""
-        state = request.query_params.get("state") or None
+        asked = request.query_params.get("state") or ""
         kind = request.query_params.get("kind") or None
-        if state not in (None, "open", "resolved") or (kind is not None and kind not in list(Kind)):
+        if asked not in STATES or (kind is not None and kind not in list(Kind)):
             raise HTTPException(400, "state must be open or resolved, and kind one of: " + ", ".join(Kind))
+        state = STATES[asked]
         found = self._view.incidents(state, kind)
         return self._page(request, "incidents.html", incidents=found, state=state, kind=kind, kinds=list(Kind))
 
@@ -91,7 +94,9 @@ class Pages:
         moments += [(told.at, f"{told.channel}: {told.state}", f"{told.title} ({told.reason})") for told in notices]
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
         if action is not None:
-            moments.append((action.at, f"scale-down: {action.step}", action.reason or f"mode {action.mode}"))
+            for taken in self._view.steps_of(action.action_id):
+                words = ", ".join(filter(None, (taken.reason, taken.approved_by and f"by {taken.approved_by}")))
+                moments.append((taken.at, f"scale-down: {taken.step}", words or f"mode {action.mode}"))
         return self._page(
             request,
             "incident.html",
@@ -123,7 +128,9 @@ class Pages:
 
     def spend_chart(self, request: Request) -> Response:
         """Spend of the last two days, by team."""
-        return self._chart(request, spend_chart(self._view.spend_hours()))
+        if _narrow(request):
+            return self._chart(request, spend_chart(self._view.spend_hours(24), width=NARROW))
+        return self._chart(request, spend_chart(self._view.spend_hours(), width=WIDE))
 
     def budget_chart(self, request: Request) -> Response:
         """One budget's month and its forecast; the budget is named by `name` in the URL."""
@@ -141,16 +148,20 @@ class Pages:
                 p90_usd=shown.p90_usd,
                 budget_usd=budget.usd_per_month,
                 name=budget.name,
+                width=NARROW if _narrow(request) else 560,
             ),
         )
 
     def incident_chart(self, request: Request) -> Response:
-        """The spend of an incident's subject; `size=small` for the first page."""
+        """The spend of an incident's subject; `in=list` for the first page."""
         incident = self._incident(request)
         series = self._view.incident_series(incident)
-        if request.query_params.get("size") == "small":
-            return self._chart(request, incident_chart(incident, series, width=SMALL_WIDTH, height=SMALL_HEIGHT))
-        return self._chart(request, incident_chart(incident, series))
+        width = NARROW if _narrow(request) else WIDE
+        if request.query_params.get("in") == "list":
+            return self._chart(
+                request, incident_chart(incident, series, width=min(SMALL, width), height=LOW, compact=True)
+            )
+        return self._chart(request, incident_chart(incident, series, width=width))
 
     def overview_json(self, request: Request) -> Response:
         """What the first page shows, for programs."""
@@ -167,7 +178,7 @@ class Pages:
 
     def problem(self, request: Request, status: int, what: str) -> Response:
         """A page that says what is wrong."""
-        if request.url.path.startswith("/api/"):
+        if request.scope["path"].startswith("/api/"):
             return _json({"error": what}, status)
         return self._page(request, "problem.html", status, status=status, what=what)
 
@@ -189,7 +200,7 @@ class Pages:
     def _page(self, request: Request, template: str, http_status: int = 200, /, **values: object) -> Response:
         session = request.scope["state"].get("session")
         common = {
-            "here": request.url.path,
+            "here": request.scope["path"],
             "csrf": "" if session is None else self._auth.csrf(session),
             "signed_in": session is not None and not self._auth.off,
             "mode": self._mode,
@@ -199,6 +210,10 @@ class Pages:
             "urlquote": lambda text: quote(text, safe=""),
         }
         return HTMLResponse(self._templates.get_template(template).render(common | values), http_status)
+
+
+def _narrow(request: Request) -> bool:
+    return request.query_params.get("size") == "narrow"
 
 
 def _json(value: object, status: int = 200) -> Response:

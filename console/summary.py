@@ -1,6 +1,6 @@
 """Rows of the store summed up for the console. Pure: values in, values out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from alerts.charts import Point
 from alerts.incidents import Incident
 from console.overview import Accelerators, IdleView, NoticeView, TeamView
-from console.view_store import HourSpend, SentNotice
+from console.view_store import SentNotice
 from detectors.budget import Budget
 from detectors.findings import Kind
 from store.facts import ForecastRow, StatusRow, WorkloadState
@@ -79,19 +79,23 @@ def accelerators(told: Sequence[StatusRow], silent: Sequence[StatusRow]) -> Acce
     return Accelerators(busy=busy, idle=idle, unknown=unknown)
 
 
-def teams(told: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime) -> tuple[TeamView, ...]:
-    """What each team spends now, today and this month, the largest first."""
-    rates: dict[str, float] = {}
+def teams(
+    told: Sequence[StatusRow],
+    silent: Sequence[StatusRow],
+    nano_usd: Mapping[tuple[datetime, str], int],
+    now: datetime,
+) -> tuple[TeamView, ...]:
+    """What each team spends now, today and this month, the largest first; `nano_usd` is by hour and team."""
+    rates: dict[str, float | None] = {row.team or NO_TEAM: None for row in silent}
     for status in told:
-        rates[status.team or NO_TEAM] = rates.get(status.team or NO_TEAM, 0.0) + status.usd_per_hour
+        rates[status.team or NO_TEAM] = (rates.get(status.team or NO_TEAM) or 0.0) + status.usd_per_hour
     today: dict[str, int] = {}
     whole: dict[str, int] = {}
-    for row in month:
-        team = row.team or NO_TEAM
-        if row.hour >= month_start(now):
-            whole[team] = whole.get(team, 0) + row.nano_usd
-        if row.hour >= day_start(now):
-            today[team] = today.get(team, 0) + row.nano_usd
+    for (hour, team), nano in nano_usd.items():
+        if hour >= month_start(now):
+            whole[team] = whole.get(team, 0) + nano
+        if hour >= day_start(now):
+            today[team] = today.get(team, 0) + nano
     views = [
         TeamView(
             team=team,
@@ -99,9 +103,9 @@ def teams(told: Sequence[StatusRow], month: Sequence[HourSpend], now: datetime) 
             today_usd=today.get(team, 0) / NANO,
             month_to_date_usd=whole.get(team, 0) / NANO,
         )
-        for team in rates.keys() | whole.keys() | today.keys()
+        for team in rates.keys() | whole.keys()
     ]
-    return tuple(sorted(views, key=lambda view: (-view.usd_per_hour, -view.month_to_date_usd, view.team)))
+    return tuple(sorted(views, key=lambda view: (-(view.usd_per_hour or 0.0), -view.month_to_date_usd, view.team)))
 
 
 def whole_month(forecasts: Sequence[ForecastRow], spent: float) -> float | None:

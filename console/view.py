@@ -4,6 +4,7 @@ Dollars are USD as estimated from telemetry and tokens. Unknown is its own state
 stopped is neither busy nor idle, and its last known rate is shown apart.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -13,9 +14,9 @@ from alerts.charts import Point
 from alerts.incidents import Incident
 from alerts.scale_down import Action
 from console.overview import BudgetView, NoticeView, Overview, outlook
+from console.spend import Spend, joined, summed
 from console.summary import (
     NANO,
-    NO_TEAM,
     accelerators,
     day_start,
     hour_start,
@@ -29,12 +30,13 @@ from console.summary import (
     told,
     whole_month,
 )
-from console.view_store import HourSpend, ViewStore
+from console.view_store import State, TakenStep, ViewStore
 from detectors.budget import Budget
 from store.facts import ChangeRow, ForecastRow
 
 STALE_AFTER_S = 300.0  # a status older than this says nothing about now
 GONE_AFTER_S = 86400.0  # a workload silent for longer is no longer shown
+PAST_FRESH_S = 300.0  # so long the days before today are not read again
 MOST_POINTS = 240  # of a line in a chart
 HOUR = timedelta(hours=1)
 
@@ -78,7 +80,7 @@ class ConsoleView:
         """One incident, open or not."""
         return self._store.incident(incident_id)
 
-    def incidents(self, state: str | None, kind: str | None, limit: int = 200) -> Sequence[Incident]:
+    def incidents(self, state: State | None, kind: str | None, limit: int = 200) -> Sequence[Incident]:
         """Incidents, newest first; `state` is open or resolved."""
         return self._store.list_incidents(limit, state, kind)
 
@@ -95,8 +97,12 @@ class ConsoleView:
         return self._store.action_for(incident_id)
 
     def action(self, action_id: str) -> Action | None:
-        """One action among the latest."""
-        return next((action for action in self._store.list_actions(1000) if action.action_id == action_id), None)
+        """One action as it stands."""
+        return self._store.action(action_id)
+
+    def steps_of(self, action_id: str) -> Sequence[TakenStep]:
+        """The steps that an action took, in order."""
+        return self._store.action_steps(action_id)
 
     def changes_near(self, incident: Incident) -> Sequence[ChangeRow]:
         """What people did to the workload from six hours before the incident began until its end."""
@@ -108,12 +114,8 @@ class ConsoleView:
     def spend_hours(self, hours: int = 48) -> list[tuple[datetime, str, float]]:
         """(hour, team, USD) of the latest hours, the running one included."""
         start = hour_start(self.now()) - (hours - 1) * HOUR
-        sums: dict[tuple[datetime, str], int] = {}
-        for row in self._month():
-            if row.hour >= start:
-                key = (row.hour, row.team or NO_TEAM)
-                sums[key] = sums.get(key, 0) + row.nano_usd
-        return [(hour, team, nano / NANO) for (hour, team), nano in sorted(sums.items())]
+        by_team = self._month().by_team
+        return [(hour, team, by_team[hour, team] / NANO) for hour, team in sorted(by_team) if hour >= start]
 
     def incident_series(self, incident: Incident) -> list[Point]:
         """(hour, USD per hour) of the incident's subject, from a day before it began until a while after its end."""
@@ -122,7 +124,7 @@ class ConsoleView:
         start = max(hour_start(incident.began_at) - 24 * HOUR, hour_start(end) - 14 * 24 * HOUR)
         budget = next((one for one in self._budgets if one.name == incident.budget), None)
         sums: dict[datetime, int] = {}
-        for row in self._store.spend_by_hour(start, end, incident.workload):
+        for row in self._store.spend_by_hour(start, end, workload=incident.workload):
             if budget is None or matches(budget, row.workload, row.team):
                 sums[row.hour] = sums.get(row.hour, 0) + row.nano_usd
         return rates(sums, now)
@@ -130,13 +132,9 @@ class ConsoleView:
     def budget_series(self, budget: Budget) -> list[Point]:
         """(moment, USD since the month began) of a budget."""
         start, end = period(budget, self.now())
-        sums: dict[datetime, int] = {}
-        for row in self._month():
-            if start <= row.hour < end and matches(budget, row.workload, row.team):
-                sums[row.hour] = sums.get(row.hour, 0) + row.nano_usd
         points, total = [(start, 0.0)], 0
-        for hour in sorted(sums):
-            total += sums[hour]
+        for hour, nano in self._month().of_budget(budget, start, end).items():
+            total += nano
             points.append((min(hour + HOUR, max(self.now(), hour)), total / NANO))
         step = -(-len(points) // MOST_POINTS)
         return [*points[:-1:step], points[-1]]
@@ -145,14 +143,23 @@ class ConsoleView:
         """The budget of this name."""
         return next((budget for budget in self._budgets if budget.name == name), None)
 
-    def _month(self) -> Sequence[HourSpend]:
-        def read() -> Sequence[HourSpend]:
-            now = self.now()
-            starts = [period(budget, now)[0] for budget in self._budgets]
-            start = min([*starts, month_start(now), now - 48 * HOUR])
-            return self._store.spend_by_hour(hour_start(start), now + HOUR)
+    def _month(self) -> Spend:
+        """The running month of every budget and at least two days; what lies before today is read less often."""
+        return joined([self._fresh("past", self._past, PAST_FRESH_S), self._fresh("today", self._today)])
 
-        return self._fresh("month", read)
+    def _past(self) -> Spend:
+        now = self.now()
+        starts = [period(budget, now)[0] for budget in self._budgets]
+        day, today = day_start(min([*starts, month_start(now), now - 48 * HOUR])), day_start(now)
+        days = []
+        while day < today:
+            days.append(summed(self._store.spend_by_hour(day, day + 24 * HOUR), self._budgets))
+            day += 24 * HOUR
+        return joined(days)
+
+    def _today(self) -> Spend:
+        now = self.now()
+        return summed(self._store.spend_by_hour(day_start(now), now + HOUR), self._budgets)
 
     def _overview(self) -> Overview:
         now = self.now()
@@ -164,32 +171,30 @@ class ConsoleView:
         data_at = max((row.at for row in statuses), default=None)
         forecasts = [row for row in self._store.latest_forecasts() if row.period_start <= now < row.period_end]
         idle = idle_view(fresh, incidents, now)
-        spent = sum(row.nano_usd for row in month if row.hour >= month_start(now)) / NANO
+        spent = month.since(month_start(now)) / NANO
         return Overview(
             as_of=now,
             data_at=data_at,
             data_age_s=None if data_at is None else max(0.0, (now - data_at).total_seconds()),
-            usd_per_hour=sum(row.usd_per_hour for row in fresh),
-            silent_usd_per_hour=sum(row.usd_per_hour for row in silent),
+            usd_per_hour=sum((row.usd_per_hour for row in fresh), 0.0),
+            silent_usd_per_hour=sum((row.usd_per_hour for row in silent), 0.0),
             silent_workloads=len(silent),
-            today_usd=sum(row.nano_usd for row in month if row.hour >= day_start(now)) / NANO,
+            today_usd=month.since(day_start(now)) / NANO,
             month_to_date_usd=spent,
             month_forecast_usd=whole_month(forecasts, spent),
             accelerators=accelerators(fresh, silent),
-            idle_usd_per_hour=sum(row.usd_per_hour for row in idle),
+            idle_usd_per_hour=sum((row.usd_per_hour for row in idle), 0.0),
             idle=idle,
-            teams=teams(fresh, month, now),
+            teams=teams(fresh, silent, month.by_team, now),
             incidents=tuple(incidents),
             budgets=tuple(self._budget_view(budget, month, forecasts, now) for budget in self._budgets),
             notices=tuple(told(row) for row in self._store.notices(10)),
             rejects=dict(sorted(self._store.reject_counts().items(), key=lambda pair: (-pair[1], pair[0]))),
         )
 
-    def _budget_view(
-        self, budget: Budget, month: Sequence[HourSpend], forecasts: Sequence[ForecastRow], now: datetime
-    ) -> BudgetView:
+    def _budget_view(self, budget: Budget, month: Spend, forecasts: Sequence[ForecastRow], now: datetime) -> BudgetView:
         start, end = period(budget, now)
-        nano = sum(row.nano_usd for row in month if start <= row.hour < end and matches(budget, row.workload, row.team))
+        nano = sum(month.of_budget(budget, start, end).values())
         forecast = next((row for row in forecasts if row.budget == budget.name), None)
         return BudgetView(
             name=budget.name,
@@ -203,10 +208,11 @@ class ConsoleView:
             outlook=outlook(budget.usd_per_month, nano / NANO, forecast),
         )
 
-    def _fresh(self, name: str, read: Callable[[], T]) -> T:
+    def _fresh(self, name: str, read: Callable[[], T], fresh_s: float | None = None) -> T:
         with self._lock:
             now, kept = self.now(), self._kept.get(name)
-        if kept is not None and 0 <= (now - kept[0]).total_seconds() < self._fresh_s:
+        kept_s = math.inf if kept is None or kept[0].date() != now.date() else (now - kept[0]).total_seconds()
+        if kept is not None and 0 <= kept_s < (fresh_s or self._fresh_s):
             return kept[1]  # type: ignore[return-value]  # kept under the name of its reader
         value = read()
         with self._lock:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from alerts.incidents import Incident
 from alerts.notices import Notice
-from alerts.scale_down import Action
+from alerts.scale_down import Action, ActionStep
 from store.facts import ChangeRow, ForecastRow, StatusRow
+
+State = Literal["open", "resolved"]
 
 
 class HourSpend(Protocol):
@@ -50,6 +52,26 @@ class SentNotice(Protocol):
         """The channel's last answer, for operators."""
 
 
+class TakenStep(Protocol):
+    """A step that an action took."""
+
+    @property
+    def step(self) -> ActionStep:
+        """The step."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+
+    @property
+    def approved_by(self) -> str | None:
+        """Who decided, where a person did."""
+
+
 class ViewStore(Protocol):
     """What the console reads of the store. Newest first where a list has a limit."""
 
@@ -62,10 +84,10 @@ class ViewStore(Protocol):
     def incident(self, incident_id: str) -> Incident | None:
         """One incident, open or not."""
 
-    def list_incidents(self, limit: int, state: str | None = None, kind: str | None = None) -> Sequence[Incident]:
+    def list_incidents(self, limit: int, state: State | None = None, kind: str | None = None) -> Sequence[Incident]:
         """Incidents; `state` is open or resolved."""
 
-    def spend_by_hour(self, start: datetime, end: datetime, workload: str | None = None) -> Sequence[HourSpend]:
+    def spend_by_hour(self, start: datetime, end: datetime, *, workload: str | None = None) -> Sequence[HourSpend]:
         """Spend of the hours that begin in [start, end)."""
 
     def latest_forecasts(self) -> Sequence[ForecastRow]:
@@ -76,6 +98,12 @@ class ViewStore(Protocol):
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[SentNotice]:
         """Rows of the outbox."""
+
+    def action(self, action_id: str) -> Action | None:
+        """One action as it stands."""
+
+    def action_steps(self, action_id: str) -> Sequence[TakenStep]:
+        """The steps that an action took, in order."""
 
     def list_actions(self, limit: int) -> Sequence[Action]:
         """Actions as they stand."""

@@ -38,7 +38,7 @@ def demo(seed: int, port: int, data_dir: Path | None) -> Iterator["Demo"]:
         slack = stack.enter_context(FakeSlack(token=token, channels={"C0DEMO": "ai-cost"}))
         receiver = stack.enter_context(FakeReceiver(secrets=(secret,), on_executed=scaled_down))
         settings = demo_settings(
-            slack=slack.url, receiver=receiver.url, data_dir=folder, port=port, token=token, secret=secret
+            slack=slack.base_url, receiver=receiver.url, data_dir=folder, port=port, token=token, secret=secret
         )
         parts = Parts(settings, "demo")
         stack.callback(parts.close)
