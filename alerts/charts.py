@@ -85,7 +85,7 @@ def incident_chart(
         ],
     )
     if compact:
-        del spec["title"]
+        del spec["title"], spec["layer"][2]
     return spec
 
 

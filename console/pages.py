@@ -91,7 +91,10 @@ class Pages:
             moments.append((incident.acknowledged_at, "acknowledged", f"by {incident.acknowledged_by or 'someone'}"))
         if incident.resolved_at is not None:
             moments.append((incident.resolved_at, "resolved", "the condition has ended"))
-        moments += [(told.at, f"{told.channel}: {told.state}", f"{told.title} ({told.reason})") for told in notices]
+        moments += [
+            (told.at, f"{told.channel}: {told.state}", f"{told.title} ({told.reason.replace('_', ' ')})")
+            for told in notices
+        ]
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
         if action is not None:
             for taken in self._view.steps_of(action.action_id):
