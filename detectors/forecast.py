@@ -28,7 +28,7 @@ from detectors.seasonal import (
 )
 
 WINDOW_DAYS = 56  # older history is not looked at
-CHUNK_ROWS = 500  # what fits a processor's cache
+CHUNK_ROWS = 250  # what fits a processor's cache
 ORIGINS_DAYS_AGO = (31, 26, 21, 17, 14, 11, 9, 7, 6, 5, 4, 3, 2, 1)
 HOLT_WINTERS_DAYS, WEEK_AGO_DAYS = 2.0, 14.0  # history that a forecaster needs; the other two need one day
 NEAR_DAYS = 3  # beyond, Holt-Winters' level is news of old: the profile takes its seat
@@ -117,7 +117,17 @@ def origins(
             then >= max(WEEK_AGO_DAYS, 2 * season.week / season.day),
         ]
         path = np.where(answered[:, None], median_of(paths, usable), rate)
+        path[silent(filled, known, origin, season)] = 0.0
         yield Origin(back, path, answered)
+
+
+def silent(filled: Matrix, known: Flags, origin: int, season: Season) -> Flags:
+    """Rows that were known to be 0 all week before the origin: they have ended, and are not mourned for a month."""
+    week = slice(origin - season.week, origin)
+    if origin < season.week:
+        return np.zeros(len(filled), dtype=np.bool_)
+    quiet: Flags = (known[:, week] & (filled[:, week] == 0.0)).all(axis=1)
+    return quiet
 
 
 def methods(days: Rows) -> tuple[str, ...]:
