@@ -63,6 +63,12 @@ def repeat(filled: Matrix, origin: int, horizon: int, lag: int) -> Matrix:
     return filled[:, origin - lag + np.arange(horizon) % lag]
 
 
+def recent(filled: Matrix, origin: int, horizon: int, season: Season) -> Matrix:
+    """The mean of the last quarter of a day, for ever: (n_rows, horizon). For rows too young to be smoothed."""
+    last = filled[:, origin - max(1, season.day // 4) : origin]
+    return np.repeat(last.mean(axis=1)[:, None], horizon, axis=1)
+
+
 def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step: int, season: Season) -> Matrix:
     """Time of day plus shrunk weekday, old days decayed, and today's deviation carried on: (n_rows, horizon).
 

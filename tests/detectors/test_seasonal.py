@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors.seasonal import HOURLY, Season, fill, holt_winters, median_of, profile, repeat
+from detectors.seasonal import HOURLY, Season, fill, holt_winters, median_of, profile, recent, repeat
 
 DAY = 10.0 + np.arange(24.0)
 
@@ -40,6 +40,10 @@ def test_naive_forecasts_say_the_last_day_or_week_again():
     series = np.arange(200.0)[None, :]
     np.testing.assert_array_equal(repeat(series, 200, 30, 24)[0], np.r_[176.0:200.0, 176.0:182.0])
     np.testing.assert_array_equal(repeat(series, 190, 3, 168)[0], [22.0, 23.0, 24.0])
+
+
+def test_recent_goes_on_with_the_mean_of_the_last_six_hours():
+    np.testing.assert_array_equal(recent(np.arange(100.0)[None, :], 50, 3, HOURLY), [[46.5, 46.5, 46.5]])
 
 
 @pytest.mark.parametrize("origin", [48, 50, 240])
