@@ -24,13 +24,14 @@ from detectors.seasonal import (
     known_mean,
     median_of,
     profile,
+    recent,
     repeat,
 )
 
 WINDOW_DAYS = 56  # older history is not looked at
-CHUNK_ROWS = 500  # what fits a processor's cache
+CHUNK_ROWS = 250  # what fits a processor's cache
 ORIGINS_DAYS_AGO = (31, 26, 21, 17, 14, 11, 9, 7, 6, 5, 4, 3, 2, 1)
-HOLT_WINTERS_DAYS, WEEK_AGO_DAYS = 2.0, 14.0  # history that a forecaster needs; the other two need one day
+WEEK_DAYS = 7.0  # of history, from which on last week and Holt-Winters are asked; the others need one day
 NEAR_DAYS = 3  # beyond, Holt-Winters' level is news of old: the profile takes its seat
 INTERVAL_SHARE = 0.8  # p10 to p90
 
@@ -103,6 +104,8 @@ def origins(
         origin, then = n_steps - back, days - back / season.day
         answered = then >= 1.0
         shape = profile(filled, known, origin, length, first_step, season)
+        young = then * season.day < max(WEEK_DAYS * season.day, season.week)
+        winters[young] = recent(filled[young], origin, length, season)
         winters[:, NEAR_DAYS * season.day :] = shape[:, NEAR_DAYS * season.day :]
         paths = [
             shape,
@@ -110,23 +113,27 @@ def origins(
             repeat(filled, origin, length, season.day),
             repeat(filled, origin, length, min(season.week, origin)),
         ]
-        usable = [
-            answered,
-            then >= HOLT_WINTERS_DAYS,
-            answered,
-            then >= max(WEEK_AGO_DAYS, 2 * season.week / season.day),
-        ]
+        usable = [answered, answered, answered, ~young]
         path = np.where(answered[:, None], median_of(paths, usable), rate)
+        path[silent(filled, known, origin, season)] = 0.0
         yield Origin(back, path, answered)
+
+
+def silent(filled: Matrix, known: Flags, origin: int, season: Season) -> Flags:
+    """Rows that were known to be 0 all week before the origin: they have ended, and are not mourned for a month."""
+    week = slice(origin - season.week, origin)
+    if origin < season.week:
+        return np.zeros(len(filled), dtype=np.bool_)
+    quiet: Flags = (known[:, week] & (filled[:, week] == 0.0)).all(axis=1)
+    return quiet
 
 
 def methods(days: Rows) -> tuple[str, ...]:
     """How each row is forecast, by the days that it has lived."""
     return tuple(
-        "run_rate" if d < 1.0 else "median_of_two" if d < HOLT_WINTERS_DAYS else
-        "median_of_three" if d < WEEK_AGO_DAYS else "median_of_four"
-        for d in days.tolist()
-    )  # fmt: skip
+        "run_rate" if lived < 1.0 else "median_of_three" if lived < WEEK_DAYS else "median_of_four"
+        for lived in days.tolist()
+    )
 
 
 def forecast_totals(

@@ -63,6 +63,12 @@ def repeat(filled: Matrix, origin: int, horizon: int, lag: int) -> Matrix:
     return filled[:, origin - lag + np.arange(horizon) % lag]
 
 
+def recent(filled: Matrix, origin: int, horizon: int, season: Season) -> Matrix:
+    """The mean of the last quarter of a day, for ever: (n_rows, horizon). For rows too young to be smoothed."""
+    last = filled[:, origin - max(1, season.day // 4) : origin]
+    return np.repeat(last.mean(axis=1)[:, None], horizon, axis=1)
+
+
 def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step: int, season: Season) -> Matrix:
     """Time of day plus shrunk weekday, old days decayed, and today's deviation carried on: (n_rows, horizon).
 
@@ -89,9 +95,9 @@ def profile(filled: Matrix, known: Flags, origin: int, horizon: int, first_step:
     explained = np.zeros((len(filled), n_days * season.day))
     for name in np.unique(past):
         columns = past == name
-        effect = weighted[:, columns].sum(axis=1) / (
-            flat_weight[:, columns].sum(axis=1) + WEEKDAY_PRIOR_DAYS * season.day
-        )
+        # contiguous, so that a row is added up in the same order however many rows there are
+        miss, weights = (np.ascontiguousarray(part[:, columns]).sum(axis=1) for part in (weighted, flat_weight))
+        effect = miss / (weights + WEEKDAY_PRIOR_DAYS * season.day)
         explained[:, columns] = effect[:, None]
         path[:, ahead == name] += effect[:, None]
 
@@ -162,7 +168,8 @@ def median_of(paths: list[Matrix], usable: list[Flags]) -> Matrix:
         np.minimum(low, path, out=low, where=rows[:, None])
         np.maximum(high, path, out=high, where=rows[:, None])
         count += rows
+    low, high = (np.where(count[:, None] > 0, bound, 0.0) for bound in (low, high))
     trimmed = (count >= 3)[:, None]
     inner = total - np.where(trimmed, low + high, 0.0)
     median: Matrix = inner / np.maximum(np.where(count >= 3, count - 2, count), 1)[:, None]
-    return np.clip(median, np.where(count[:, None] > 0, low, 0.0), np.where(count[:, None] > 0, high, 0.0))
+    return np.clip(median, low, high)

@@ -55,8 +55,7 @@ Work = Callable[[Series, int, int], ChallengerResult | None]
 def quiet() -> None:
     """In the child process: fitting is nothing to log, and an interrupt is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("cmdstanpy", "prophet"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
 
 
 class ProphetPool:
