@@ -71,12 +71,14 @@ class Worker:
             return "stopping"
         if self._waiting_for is not None:
             return self._waiting_for
+        if self._consumption is not None and self._consumption.fault is not None:
+            return self._consumption.fault
         if self._consumption is None or not self._consumption.has_assignment:
             return (
                 "no partition is assigned: the group is still gathering, "
                 "or it has more workers than the topics have partitions"
             )
-        return self._consumption.uneven
+        return None
 
     def ready(self) -> bool:
         """Whether partitions of all topics are assigned, loaded and being read."""
