@@ -130,8 +130,9 @@ class Consumption:
         self._closed = False
         self._releases_waiting = 0  # while the gate is held: the next rebalance, or the stop, is already there
         self.partitions: frozenset[int] = frozenset()
-        self.uneven: str | None = None  # why the assignment cannot be right
-        self._next: dict[Place, int] = {}
+        self.fault: str | None = None  # why what is assigned is not read
+        self._next: dict[Place, int] = {}  # after the last one handled
+        self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         for logical, physical in settings.topics.items():
             self._add_agent(logical, physical, settings)
         app.on_partitions_revoked.connect(self._on_revoked)
@@ -184,9 +185,6 @@ class Consumption:
         generation = self._app.consumer_generation_id
         places = {tp for tp in self._app.consumer.assignment() if tp.topic in self._logical}
         partitions = {tp.partition for tp in places}
-        self.uneven = self._unevenness(places)
-        if self.uneven:
-            log.error("kafka_assignment_uneven", reason=self.uneven)
         stored = await self._handler.assigned(partitions) if partitions else {}
         self.partitions = frozenset(partitions)
         while self._app.consumer_generation_id == generation and not self._releases_waiting:
@@ -199,39 +197,34 @@ class Consumption:
             await asyncio.sleep(ALIGN_RETRY_S)
 
     async def _align(self, places: set[TP], stored: Mapping[Place, int]) -> dict[TP, int] | None:
-        """Commit where each place is to be read on; None if Kafka did not take it, and it should be tried again."""
+        """Commit where each place is to be read on; None when that cannot be yet, and is to be tried again."""
         if not places:
             return {}
         consumer: Any = self._app.consumer
+        wanted = {tp: stored.get((self._logical[tp.topic], tp.partition)) for tp in places}
         try:
             firsts = await consumer.earliest_offsets(*places)
             ends = await consumer.highwaters(*places)
-            starts = {tp: self._start(tp, stored, firsts[tp], ends[tp]) for tp in places}
+            self._note_fault(_uneven(places, self._logical) or _shorter(wanted, ends))
+            if self.fault is not None:
+                return None
+            starts = {tp: max(wanted[tp] or 0, firsts[tp]) for tp in places}
             if not await consumer._commit(starts):
                 return None
+            self._ends = {(self._logical[tp.topic], tp.partition): ends[tp] for tp in places}
             await consumer.seek_wait(starts)  # Faust's own seek to the committed offset, which follows, leaves out 0
-            return starts
         except (KafkaError, TimeoutError) as error:
             log.warning("kafka_offsets_not_set", reason=str(error), retry_in_s=ALIGN_RETRY_S)
             return None
+        for tp, offset in wanted.items():
+            if offset is not None and offset < firsts[tp]:
+                log.error("kafka_events_expired", topic=tp.topic, partition=tp.partition, first=offset, next=firsts[tp])
+        return starts
 
-    def _start(self, tp: TP, stored: Mapping[Place, int], first: int, end: int) -> int:
-        wanted = stored.get((self._logical[tp.topic], tp.partition))
-        if wanted is None:
-            return first
-        if wanted < first:
-            log.error(
-                "kafka_events_expired", topic=tp.topic, partition=tp.partition, from_offset=wanted, to_offset=first
-            )
-        if wanted > end:
-            log.error("kafka_log_shorter_than_store", topic=tp.topic, partition=tp.partition, stored=wanted, end=end)
-        return max(wanted, first)
-
-    def _unevenness(self, places: set[TP]) -> str | None:
-        held = {physical: sorted(tp.partition for tp in places if tp.topic == physical) for physical in self._logical}
-        if len({tuple(partitions) for partitions in held.values()}) <= 1:
-            return None
-        return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
+    def _note_fault(self, fault: str | None) -> None:
+        if fault is not None and fault != self.fault:
+            log.error("kafka_partitions_not_read", reason=fault)
+        self.fault = fault
 
     async def _release(self) -> None:
         self._releases_waiting += 1
@@ -246,6 +239,7 @@ class Consumption:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
         self._next = {}
+        self.fault = None
         if held:
             await self._handler.revoked(set(held))
 
@@ -264,7 +258,7 @@ class Consumption:
             end: int | None = consumer.highwater(TP(self._physical[topic], partition))  # None before the first fetch
         except (AssertionError, AttributeError, KafkaError):  # a rebalance takes the partition away as we ask
             return False
-        return end is not None and handled >= end
+        return end is not None and handled >= max(end, self._ends[(topic, partition)])
 
     @property
     def has_assignment(self) -> bool:
@@ -279,6 +273,24 @@ class Consumption:
         except Exception as error:
             log.critical("worker_crashed", error=type(error).__name__, exc_info=error)
             self._die(EXIT_CRASHED)
+
+
+def _uneven(places: set[TP], topics: Mapping[str, str]) -> str | None:
+    held = {topic: sorted(tp.partition for tp in places if tp.topic == topic) for topic in topics}
+    if len({tuple(partitions) for partitions in held.values()}) <= 1:
+        return None
+    return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
+
+
+def _shorter(stored: Mapping[TP, int | None], ends: Mapping[TP, int]) -> str | None:
+    """Events at offsets that were read before would be taken for old ones, and dropped; so they are not read at all."""
+    for tp, offset in stored.items():
+        if offset is not None and offset > ends[tp]:
+            return (
+                f"{tp.topic}, partition {tp.partition}, ends at offset {ends[tp]}, but was read up to {offset} before: "
+                "it was made anew or has lost its end; give it another name, or forget its stored offset"
+            )
+    return None
 
 
 def _withhold(events: Sequence[EventT[bytes]]) -> None:

@@ -53,10 +53,12 @@ class Worker:
             app = build_app(self._settings, Path(data_dir))
             self._consumption = Consumption(app, self._settings, self._handler, clock=self._clock, die=self._die)
             self._waiting_for = None
-            crashed = await self._run_app(app)
-            stopped = await self._stop_app(app, self._consumption)
-        if not stopped:
-            self._die(EXIT_CRASHED)  # threads of the Kafka client would keep the process alive
+            try:
+                crashed = await self._run_app(app)
+            finally:  # a cancellation of this task, too, has to end the threads of the Kafka client
+                stopped = await self._stop_app(app, self._consumption)
+                if not stopped:
+                    self._die(EXIT_CRASHED)  # those threads would keep the process alive
         return EXIT_CRASHED if crashed or not stopped else 0
 
     def request_stop(self) -> None:
@@ -71,12 +73,14 @@ class Worker:
             return "stopping"
         if self._waiting_for is not None:
             return self._waiting_for
+        if self._consumption is not None and self._consumption.fault is not None:
+            return self._consumption.fault
         if self._consumption is None or not self._consumption.has_assignment:
             return (
                 "no partition is assigned: the group is still gathering, "
                 "or it has more workers than the topics have partitions"
             )
-        return self._consumption.uneven
+        return None
 
     def ready(self) -> bool:
         """Whether partitions of all topics are assigned, loaded and being read."""
@@ -123,7 +127,7 @@ class Worker:
         starting = asyncio.ensure_future(app.start())
         ended = asyncio.ensure_future(app.wait_until_stopped())
         asked = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting, ended, asked}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and starting.exception() is None:
             await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
         error = starting.exception() if starting.done() else app.crash_reason

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
+from structlog.testing import capture_logs
 
 from streams.app import KafkaSettings
 from streams.records import Record
@@ -247,6 +248,84 @@ def test_an_unreachable_broker_is_named_in_the_reason_and_a_stop_is_still_heeded
         asyncio.run(scenario())
 
 
+def test_what_expired_before_it_was_read_is_logged_with_its_range(settings: KafkaSettings) -> None:
+    make_topics(settings, partitions=1)
+    publish(settings, "token.usage", 40, partitions=1)
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin.delete_records({TopicPartition(settings.topics["token.usage"], 0): 25})
+    admin.close()
+    handler = Keeping()
+    handler.stored = {("token.usage", 0): 10}
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await until(lambda: worker.caught_up("token.usage", 0))
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+
+    assert handler.offsets("token.usage") == {0: list(range(25, 40))}
+    assert [entry for entry in logs if entry["log_level"] == "error"] == [
+        {
+            "event": "kafka_events_expired",
+            "log_level": "error",
+            "topic": settings.topics["token.usage"],
+            "partition": 0,
+            "first": 10,
+            "next": 25,
+        }
+    ]
+
+
+def test_a_log_that_is_shorter_than_what_was_read_before_is_not_read_until_it_has_grown(
+    settings: KafkaSettings,
+) -> None:
+    make_topics(settings, partitions=1)
+    publish(settings, "token.usage", 40, partitions=1)
+    handler = Keeping()
+    handler.stored = {("token.usage", 0): 45}
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await until(lambda: worker.unready and "ends at offset 40, but was read up to 45" in worker.unready)
+            assert handler.records == []
+            await asyncio.to_thread(publish, settings, "token.usage", 10, 1)
+            await until(lambda: worker.caught_up("token.usage", 0))
+            assert worker.ready()
+
+    asyncio.run(scenario())
+
+    assert handler.offsets("token.usage") == {0: list(range(45, 50))}
+
+
+def test_a_rebalance_waits_for_the_slice_in_progress_and_nothing_is_handled_twice(settings: KafkaSettings) -> None:
+    make_topics(settings, partitions=4)
+    first, second = Keeping(), Keeping()
+    second.stored = first.stored
+
+    async def scenario() -> None:
+        async with running(settings, first) as one:
+            await until(one.ready)
+            first.may_handle.clear()
+            for topic in INPUTS:
+                await asyncio.to_thread(publish, settings, topic, 30, 4)
+            await asyncio.wait_for(first.busy.wait(), DEADLINE_S)
+            async with running(settings, second) as two:
+                await until(lambda: two.unready and "no partition is assigned" in two.unready)
+                await until(lambda: group_state(settings) == "PreparingRebalance")
+                assert second.assignments == []
+                first.may_handle.set()
+                await until(lambda: one.ready() and two.ready())
+                await until(lambda: len(first.records) + len(second.records) >= 480)
+
+    asyncio.run(scenario())
+
+    assert sorted((r.topic, r.partition, r.offset) for r in first.records + second.records) == sorted(
+        (topic, p, offset) for topic in INPUTS for p in range(4) for offset in range(30)
+    )
+    assert second.assignments
+
+
 def test_messages_without_value_or_key_arrive_too(settings: KafkaSettings) -> None:
     make_topics(settings, partitions=1)
     producer = KafkaProducer(bootstrap_servers=settings.bootstrap)
@@ -328,6 +407,7 @@ CHILD = textwrap.dedent(
                 kept.writelines(f"{r.topic} {r.partition} {r.offset}\\n" for r in records)
                 kept.flush()
                 os.fsync(kept.fileno())
+            print("kept", flush=True)
 
         async def assigned(self, partitions):
             kept = folder / "records"
@@ -433,6 +513,24 @@ def test_an_unforeseen_error_ends_the_process_and_loses_nothing(settings: KafkaS
     assert kept_offsets(tmp_path) == list(range(5))
 
 
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing_while_events_go_on_arriving(settings: KafkaSettings, tmp_path: Path) -> None:
+    make_topics(settings, partitions=2)
+    publish(settings, "gpu.samples", 300, partitions=2)
+
+    with child(settings, tmp_path) as process:
+        wait_for_line(process, "handling")
+        process.kill()
+        process.wait()
+    publish(settings, "gpu.samples", 300, partitions=2)
+    with child(settings, tmp_path) as process:
+        while not (tmp_path / "records").exists() or len(kept_offsets(tmp_path)) < 1200:
+            wait_for_line(process, "handling")
+            wait_for_line(process, "kept")
+
+    assert sorted(kept_offsets(tmp_path)) == sorted([*range(600)] * 2)
+
+
 def test_no_port_is_opened(settings: KafkaSettings, tmp_path: Path) -> None:
     make_topics(settings, partitions=1)
     publish(settings, "gpu.samples", 1, partitions=1)
@@ -454,6 +552,13 @@ def listening_ports(pid: int) -> list[int]:
         for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
     ]
     return [int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+
+
+def group_state(settings: KafkaSettings) -> str:
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    with contextlib.closing(admin):
+        (state,) = [group["group_state"] for group in admin.list_groups() if group["group_id"] == settings.group]
+        return str(state)
 
 
 def group_members(settings: KafkaSettings) -> int:
