@@ -2,16 +2,22 @@
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(text: str, limit: int = 200) -> str:
     """Text from outside on one line: control, bidirectional and other hidden characters gone, at most `limit` long."""
-    visible = "".join(
+    shown = "".join(
         " " if c in "\t\r\n" else c for c in text if c in "\t\r\n" or unicodedata.category(c) not in _HIDDEN
     )
-    return cap(" ".join(visible.split()), limit)
+    return cap(" ".join(shown.split()), limit)
+
+
+def visible(text: str) -> str:
+    """Text from outside with its lines and spaces, but without control, bidirectional and other hidden characters."""
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _HIDDEN)
 
 
 def cap(text: str, limit: int) -> str:
@@ -75,6 +81,8 @@ def percent(ratio: float) -> str:
 
 def count(number: float) -> str:
     """A quantity with a word for its size: `950`, `12 k`, `1.2 M`."""
+    if not isfinite(number):
+        return "unknown"
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= size * 0.9995:
             scaled = number / size
@@ -98,7 +106,7 @@ def quantity(value: float, unit: str) -> str:
         ("w", lambda v: f"{v:.0f} W"),
         ("s", duration),
     )
-    for ending, write in writers:
+    for ending, write in writers if isfinite(value) else ():
         if unit == ending or unit.endswith("_" + ending):
             return write(value)
     return count(value)

@@ -47,6 +47,7 @@ from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
+SLACK_URL = "https://slack.com/api/"
 SLACK_INTERVAL_S = 1.0  # the vendor's limit: about one message a second and channel
 TARGET = "webhook"
 MINUTES_OLD_S = 300.0  # how old the newest minute may be when it is acted on, beside the allowed lateness
@@ -169,8 +170,8 @@ def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None) 
     if isinstance(wanted, people.SlackChannel):
         assert wanted.token is not None  # the settings refuse a channel without its secret
         token = Secret(wanted.token.get_secret_value())
-        more = {} if wanted.base_url is None else {"base_url": str(wanted.base_url)}
-        return SlackChannel(wanted.name, token=token, channel=wanted.channel, link_base=link_base, **more)
+        address = SLACK_URL if wanted.base_url is None else str(wanted.base_url)
+        return SlackChannel(wanted.name, token=token, channel=wanted.channel, base_url=address, link_base=link_base)
     if isinstance(wanted, people.PagerDutyChannel):
         assert wanted.routing_key is not None
         key = Secret(wanted.routing_key.get_secret_value())

@@ -2,7 +2,7 @@
 
 import typer
 
-from console.commands import config, replay, run, version
+from console.commands import config, replay, run, version, workers
 from console.exits import EXIT_CODES, Commands
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ Results go to standard output, messages to standard error. NO_COLOR=1 turns colo
 app.add_typer(config.app, name="config")
 app.command("run", epilog=run.RUN_EPILOG)(run.run)
 app.command("demo", epilog=run.DEMO_EPILOG)(run.demo)
+app.command("worker", epilog=workers.WORKER_EPILOG)(workers.worker)
+app.command("serve", epilog=workers.SERVE_EPILOG)(workers.serve)
 app.command("replay", epilog=replay.EPILOG)(replay.replay)
 app.command("version")(version.show_version)
 

@@ -29,9 +29,7 @@ class StoreControls:
             return False
         now = self._clock()
         seen = replace(incident, acknowledged_at=now, acknowledged_by=by)
-        notices = self._router.decide(
-            Transition(incident=seen, step=Step.ACKNOWLEDGED, reason=Reason.ACKNOWLEDGED)
-        )
+        notices = self._router.decide(Transition(incident=seen, step=Step.ACKNOWLEDGED, reason=Reason.ACKNOWLEDGED))
         return self._store.acknowledge(incident_id, by, now, notices) is not None
 
     def approve(self, action_id: str, by: str) -> bool:

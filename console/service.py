@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from threading import Event, Thread
 from urllib.parse import urlsplit
@@ -84,6 +84,16 @@ class Parts:
         self.store.close()
 
 
+@contextlib.contextmanager
+def opened(settings: Settings, kind: str) -> Iterator[Parts]:
+    """The parts of a process, closed at the end. Raises StoreError."""
+    parts = Parts(settings, kind)
+    try:
+        yield parts
+    finally:
+        parts.close()
+
+
 async def run_embedded(parts: Parts, terminal: Terminal, token: str, ready: Callable[[], None]) -> None:
     """Everything in this process: HTTP in, pipeline, duties, console."""
     await run_embedded_with(parts, terminal, token, None, ready)
@@ -146,16 +156,25 @@ class Server(uvicorn.Server):
     """Uvicorn without signal handlers of its own: this process has one way to end."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        """Serve an app at an address."""
+        """Serve an app at an address. The access log stays off: the first address bears the token."""
         super().__init__(
             uvicorn.Config(
-                app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False,
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
                 timeout_graceful_shutdown=3,
-            )  # fmt: skip
+                limit_concurrency=512,
+                timeout_keep_alive=15,
+                proxy_headers=False,
+            )
         )
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def capture_signals(self) -> Iterator[None]:
         """Signals are not the server's."""
         yield
 

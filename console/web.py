@@ -6,7 +6,6 @@ from typing import cast
 
 import msgspec
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,6 +20,7 @@ from console.changes import Changes
 from console.controls import Controls
 from console.guard import Guard
 from console.ingest import BODY_BYTES, Ingest
+from console.metrics_page import metrics_answer
 from console.pages import Pages
 from console.render import Renderer
 from console.view import ConsoleView
@@ -63,8 +63,7 @@ def build_app(
         return Response(body, 200 if readiness.ready else 503, media_type="application/json")
 
     def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
+        return metrics_answer(request, registry)
 
     def refused(request: Request, error: Exception) -> Response:
         fault = cast(HTTPException, error)

@@ -8,7 +8,7 @@ from detectors.findings import Cause
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a workload used and paid in ten minutes, in sums. `reference_usd`: its tokens at their first known prices."""
+    """What a workload used and paid in ten minutes. `reference_usd`: its tokens at their first known prices."""
 
     usd: float
     gpu_usd: float

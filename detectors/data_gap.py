@@ -17,7 +17,7 @@ _PLANNED = ("scale",)
 
 @dataclass(frozen=True)
 class DataGapDetector:
-    """Finds workloads of which nothing was heard for `after_s`, or for `spans` of their own rhythm if that is longer."""
+    """Finds workloads not heard of for `after_s`, or for `spans` of their own rhythm if that is longer."""
 
     after_s: float = 900.0
     spans: float = 3.0

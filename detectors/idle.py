@@ -147,7 +147,9 @@ class IdleDetector:
             families=np.where(np.isinf(families), 0, families + known),
             since_s=since,
             until_s=np.where(serves, np.minimum(seen, usage_s), np.where(np.isinf(seen), 0.0, seen)),
-            usd_per_hour=np.bincount(at, weights=devices.column("usd_per_hour")[rows], minlength=count),
+            usd_per_hour=np.bincount(at, weights=devices.column("usd_per_hour")[rows], minlength=count).astype(
+                np.float64
+            ),
             serves=serves,
             requests_known=known,
         )

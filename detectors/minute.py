@@ -84,7 +84,9 @@ class Detector(Protocol):
     It judges a minute before it learns from it, and does not learn from what it calls odd.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in logs and settings."""
 
     def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
         """Advance every row by one complete minute, in place; return what there is to say."""

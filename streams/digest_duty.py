@@ -89,9 +89,7 @@ class DigestDuty:
         lines = []
         for budget in self.budgets:
             start, _ = month_of(end - timedelta(seconds=1), budget.timezone)
-            spent = sum(
-                usd for (team, name), usd in self._spending(start, end).items() if matches(budget, name, team)
-            )
+            spent = sum(usd for (team, name), usd in self._spending(start, end).items() if matches(budget, name, team))
             lines.append((budget.name, budget.usd_per_month, spent))
         return lines
 

@@ -85,7 +85,7 @@ def _devices(rows: list[tuple[float, ...]]) -> DeviceMinute:
 
 
 def _usage(rows: list[tuple[float, ...]]) -> UsageMinute:
-    table, starts, ends = _groups(rows, _USAGE_FIELDS)
+    table, starts, _ = _groups(rows, _USAGE_FIELDS)
     return UsageMinute(
         row=table[starts, 0].astype(np.int64),
         span_s=_most(table[:, 2], starts),

@@ -13,8 +13,9 @@ from time import monotonic
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from store.errors import Fenced, StoreUnavailable
+from store.errors import AlreadyOpen, Fenced, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.progress import Claim
 from store.store import Store
@@ -60,7 +61,7 @@ class Keeper:
         commit_every_s: float = 1.0,
         commit_every: int = 20_000,
     ) -> None:
-        """`dead_letters`: where rejects go instead of the store. `behind`: the topics of a partition with unread messages."""
+        """`dead_letters`: where rejects go instead of the store. `behind`: topics of a partition with unread messages."""
         self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
         self.dead_letters, self.behind = dead_letters, behind
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
@@ -103,6 +104,8 @@ class Keeper:
                 await self.assigned({partition})
             held = self.held[partition]
             async with held.lock:
+                if self.held.get(partition) is not held:  # lost while we waited: its next owner reads this again
+                    continue
                 held.pipeline.observe(batch, self.behind(partition))
                 held.uncommitted += len(batch)
                 await self._commit_if_due(partition, held)
@@ -111,8 +114,13 @@ class Keeper:
         """Time passes without messages: silent inputs let the clock go on; what is in memory is written."""
         for partition, held in list(self.held.items()):
             async with held.lock:
+                if self.held.get(partition) is not held:
+                    continue
                 held.pipeline.tick(self.clock(), self.behind(partition))
-                await self._commit_if_due(partition, held)
+                try:
+                    await self._commit_if_due(partition, held)
+                except Fenced:
+                    continue  # said and dropped already; whoever has it now goes on
 
     async def flush(self) -> None:
         """Write everything now."""
@@ -165,9 +173,21 @@ class Keeper:
                 await self._commit(partition, held, facts, snapshot)
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, wait_s)
+            except AlreadyOpen as error:
+                await self._end_orphan(error, facts)
             else:
                 self.waiting_for_store = False
                 return
+
+    async def _end_orphan(self, error: AlreadyOpen, facts: Facts) -> None:
+        """An incident of the same condition that no book knows any more ends where the new one begins."""
+        orphan = await asyncio.to_thread(self.store.incident, error.incident_id)
+        if orphan is None or any(one.incident_id == orphan.incident_id for one in facts.incidents):
+            raise error
+        now = max(orphan.updated_at, max(one.detected_at for one in facts.incidents))
+        log.warning("orphan_incident_ended", incident_id=orphan.incident_id, fingerprint=orphan.fingerprint)
+        ended = replace(orphan, resolved_at=now, updated_at=now, transition=orphan.transition + 1)
+        facts.incidents.insert(0, ended)
 
     async def _claim_patiently(self, partition: int) -> Claim:
         wait_s = 0.5

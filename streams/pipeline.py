@@ -195,7 +195,7 @@ class Pipeline:
         self.clock.advance(arrived_ms, behind)
 
     def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> tuple[str, str] | None:
-        """Why an event's time can't be right, in a word and in words, before it touches the clock; None where it can."""
+        """Why an event's time can't be right, in a word and in words, before it touches the clock; else None."""
         ahead_s = (at_ms - arrived_ms) / 1000
         if ahead_s > self.limits.max_ahead_s:
             return (

@@ -67,7 +67,7 @@ class Replay:
         speed: float | None = None,
         progress: Callable[[int, datetime], None] = lambda number, at: None,
     ) -> Summary:
-        """Take records in order of arrival, up to `until`. `speed`: event seconds a second; None: as fast as it goes."""
+        """Take records in order of arrival, up to `until`. `speed`: event seconds a second; None: no waiting."""
         began_s = monotonic()
         batch: list[Record] = []
         tick_at: datetime | None = None

@@ -29,7 +29,9 @@ class TargetChannel:
             return Receipt(outcome=Outcome.REFUSED, detail="the order's body cannot be read")
         now = self._clock()
         if not self._still_idle(action, now):
-            return Receipt(outcome=Outcome.REFUSED, detail="no longer idle on fresh evidence, or paused: nothing was sent")
+            return Receipt(
+                outcome=Outcome.REFUSED, detail="no longer idle on fresh evidence, or paused: nothing was sent"
+            )
         return self._target.execute(action, dry_run=False, now=now)
 
     def find(self, notice: Notice, reference: str | None) -> Receipt:

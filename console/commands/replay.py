@@ -26,7 +26,9 @@ def replay(
         list[str], typer.Argument(metavar="EVENTS...", help="Event files (.jsonl, .jsonl.gz), or - for standard input.")
     ],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The config file.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if it is not there.")] = Path("out"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if it is not there.")] = Path(
+        "out"
+    ),
     speed: Annotated[
         str, typer.Option("--speed", metavar="max|N", help="As fast as it goes, or N event seconds a second.")
     ] = "max",
@@ -74,7 +76,9 @@ def replay(
         typer.echo(json.dumps(data, default=str))
         return
     rate_s = summary.records / summary.wall_s if summary.wall_s else 0.0
-    typer.echo(f"{summary.records} messages, {summary.events} events in {summary.wall_s:.1f} s ({rate_s:,.0f} a second)")
+    typer.echo(
+        f"{summary.records} messages, {summary.events} events in {summary.wall_s:.1f} s ({rate_s:,.0f} a second)"
+    )
     typer.echo(f"${summary.usd:,.2f} spent between {summary.first_at} and {summary.last_at}")
     typer.echo(
         f"{summary.incidents} incidents, {summary.notifications} notifications, {summary.actions} action steps, "

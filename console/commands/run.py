@@ -1,14 +1,16 @@
 """`emberwatch run` and `emberwatch demo`: everything in one process."""
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from console.exits import EXIT_CODES, ExitCode
 
-if TYPE_CHECKING:
-    from rich.console import Console as Terminal
+T = TypeVar("T")
 
 RUN_EPILOG = f"""\b
 Examples:
@@ -45,17 +47,17 @@ def run(
 
     from console import assemble
     from console.logging import configure_logging
-    from console.service import Parts, run_embedded
+    from console.service import opened, run_embedded
     from console.settings import load_settings
 
     settings = load_settings(config)
     if port is not None:
         settings = settings.model_copy(update={"console": settings.console.model_copy(update={"port": port})})
     configure_logging(settings.log.level, settings.log.format)
-    with _started(lambda: Parts(settings, "run")) as parts:
+    with started(opened(settings, "run")) as parts:
         token = assemble.console_token(settings)
         terminal = Terminal()
-        asyncio.run(run_embedded(parts, terminal, token, lambda: _welcome(terminal, parts.public_url(), token)))
+        asyncio.run(run_embedded(parts, terminal, token, lambda: welcome(parts.public_url(), token)))
 
 
 def demo(
@@ -63,7 +65,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the made-up fleet.")] = 1,
     data_dir: Annotated[Path | None, typer.Option(help="Keep the data here; else they go when it ends.")] = None,
 ) -> None:
-    """Run the service on a made-up fleet with stand-ins for Slack and the scale-down receiver. Nothing leaves this machine.
+    """Run the service on a made-up fleet, with stand-ins for Slack and the scale-down receiver.
+
+    Nothing leaves this machine.
 
     An idle notebook, accelerators given to nobody, a runaway client and a model without a price are waiting.
     """
@@ -76,35 +80,33 @@ def demo(
     configure_logging("warning", "console")
     terminal = Terminal()
     terminal.print("A made-up fleet is coming up: sixty hours of its past first. Ctrl-C ends the demo.")
-    with _started(lambda: demo_run(seed, port, data_dir)) as running:
+    with started(demo_run(seed, port, data_dir)) as running:
         token = assemble.console_token(running.parts.settings)
-        running.run(terminal, token, lambda: _welcome(terminal, running.parts.public_url(), token))
+        running.run(terminal, token, lambda: welcome(running.parts.public_url(), token))
     terminal.print("Ended. Your own fleet: emberwatch run --config emberwatch.yaml")
 
 
-def _started(make):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """What `make` returns as a context; a database or port that can't be had ends with its reason and code 4."""
-    import contextlib
-
+@contextlib.contextmanager
+def started(context: AbstractContextManager[T]) -> Iterator[T]:
+    """The context; a database or port that can't be had ends with its reason and code 4."""
     from store.errors import StoreError
 
-    @contextlib.contextmanager
-    def context():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        try:
-            made = make()
-            with made if hasattr(made, "__enter__") else contextlib.closing(made) as entered:
-                yield entered
-        except StoreError as error:
-            typer.echo(f"the store can't be used: {error}", err=True)
-            raise typer.Exit(ExitCode.UNREACHABLE) from None
-        except OSError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(ExitCode.UNREACHABLE) from None
-
-    return context()
+    try:
+        with context as entered:
+            yield entered
+    except StoreError as error:
+        typer.echo(f"the store can't be used: {error}", err=True)
+        raise typer.Exit(ExitCode.UNREACHABLE) from None
+    except OSError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.UNREACHABLE) from None
 
 
-def _welcome(terminal: "Terminal", url: str, token: str) -> None:
-    """Where the console is. The token is shown here alone."""
-    terminal.print(f"\nConsole: {url}/?token={token}", soft_wrap=True, highlight=False)
+def welcome(url: str, token: str | None) -> None:
+    """Where the console is, on standard output. A token of the config's own is not shown."""
+    from rich.console import Console as Terminal
+
+    terminal = Terminal()
+    shown = f"{url}/?token={token}" if token else f"{url}/ (with the token of the config)"
+    terminal.print(f"\nConsole: {shown}", soft_wrap=True, highlight=False)
     terminal.print(f"Events:  POST {url}/api/v1/events with Authorization: Bearer <token>\n", soft_wrap=True)

@@ -155,7 +155,9 @@ class DemoFleet:
                 continue
             random = self._random(at, group.workload + "served")
             requests = round(group.count * 11 * _day(at) * random.uniform(0.85, 1.15) * span_s / 60)
-            row = self._row(at, span_s, group.workload, group.team or "", "self-hosted", group.serves, requests, 1_900, 350)
+            row = self._row(
+                at, span_s, group.workload, group.team or "", "self-hosted", group.serves, requests, 1_900, 350
+            )
             rows.append(row | {"requests_running": round(requests / 14, 2), "requests_waiting": 0.0})
         return rows
 

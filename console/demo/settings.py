@@ -13,8 +13,10 @@ prices:
     - {model: "*L40S*", usd_per_hour: 1.20, from: 2026-01-01}
     - {model: "*L4*", usd_per_hour: 0.70, from: 2026-01-01}
   tokens:
-    - {provider: self-hosted, model: llama-3.3-70b, from: 2026-01-01, input_usd_per_million: 0, output_usd_per_million: 0}
-    - {provider: self-hosted, model: mixtral-8x22b, from: 2026-01-01, input_usd_per_million: 0, output_usd_per_million: 0}
+    - {provider: self-hosted, model: llama-3.3-70b, from: 2026-01-01,
+       input_usd_per_million: 0, output_usd_per_million: 0}
+    - {provider: self-hosted, model: mixtral-8x22b, from: 2026-01-01,
+       input_usd_per_million: 0, output_usd_per_million: 0}
 budgets:
   - {name: search, match: {team: search}, usd_per_month: 31000}
   - {name: vision, match: {team: vision}, usd_per_month: 60000}

@@ -51,7 +51,8 @@ def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], lis
 def _single(message: bytes) -> Event:
     if len(message) > MAX_EVENT_BYTES:
         raise ValueError(f"event of {len(message)} bytes, the limit is {MAX_EVENT_BYTES}")
-    return _event.decode(message)
+    event: Event = _event.decode(message)
+    return event
 
 
 def _words(error: Exception) -> str:

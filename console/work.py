@@ -1,0 +1,142 @@
+"""A Kafka worker as a process: consumes partitions, keeps them in the store, and shows its health and metrics."""
+
+import asyncio
+from collections.abc import Sequence
+from threading import Event, Thread
+
+import structlog
+from rich.console import Console as Terminal
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from console import assemble
+from console.metrics_page import metrics_answer
+from console.service import Parts, Server, tick_keeper
+from console.settings import Settings
+from store.facts import RejectRow
+from streams.app import KafkaSettings
+from streams.dead_letters import DeadLetterProducer
+from streams.kafka_login import KafkaLogin
+from streams.topics import KafkaUnreachable
+from streams.worker import Worker
+
+log = structlog.get_logger()
+
+LONGEST_WAIT_S = 15.0
+
+
+def kafka_login(settings: Settings) -> KafkaLogin:
+    """How all clients log in."""
+    wanted = settings.kafka.security
+    return KafkaLogin(
+        protocol=wanted.protocol,
+        sasl_mechanism=wanted.sasl_mechanism,
+        username=wanted.username,
+        password=None if wanted.password is None else wanted.password.get_secret_value(),
+        ca_file=wanted.ca_file,
+    )
+
+
+def bootstrap(settings: Settings) -> str:
+    """The brokers' addresses, with commas."""
+    return ",".join(settings.kafka.bootstrap_servers)
+
+
+async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, duties: bool = True) -> int:
+    """Consume until SIGTERM or Ctrl-C; returns the exit code."""
+    settings = parts.settings
+    login, topics = kafka_login(settings), assemble.kafka_topics(settings)
+    dead = DeadLetterProducer(
+        bootstrap=bootstrap(settings),
+        topic=settings.kafka.dead_letter_topic,
+        topics=topics,
+        group=settings.kafka.group,
+        login=login,
+    )
+    worker: Worker | None = None
+
+    def behind(partition: int) -> frozenset[str]:
+        """The inputs of a partition with messages that are not handled yet."""
+        if worker is None:
+            return frozenset(topics)
+        return frozenset(topic for topic in topics if not worker.caught_up(topic, partition))
+
+    keeper = assemble.keeper(
+        settings,
+        parts.store,
+        parts.router,
+        owner=parts.owner,
+        metrics=parts.metrics,
+        dead_letters=patiently(dead),
+        behind=behind,
+    )
+    worker = Worker(
+        KafkaSettings(
+            bootstrap=bootstrap(settings), group=settings.kafka.group, topics=topics, instance_id=instance, login=login
+        ),
+        keeper,
+        clock=assemble.now_utc,
+    )
+    parts.health.register("kafka", lambda: worker.unready)
+    parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    ended, stop = Event(), asyncio.Event()
+    working = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
+    server = Server(probes(parts), settings.metrics.host, settings.metrics.port)
+    serving = asyncio.ensure_future(server.serve())
+    ticking = asyncio.ensure_future(tick_keeper(keeper, stop))
+    try:
+        await server.wait_started(serving)
+        if duties:
+            working.start()
+        return await worker.run()
+    finally:
+        stop.set()
+        ended.set()
+        server.should_exit = True
+        await asyncio.gather(ticking, serving, return_exceptions=True)
+        await dead.close()
+        if working.is_alive():
+            await asyncio.to_thread(working.join, 5.0)
+
+
+def patiently(dead: DeadLetterProducer) -> DeadLetters:
+    """Put dead letters, waiting for a broker that is away: the slice goes on only when they are written."""
+
+    async def put(rejects: Sequence[RejectRow]) -> None:
+        wait_s = 0.5
+        while True:
+            try:
+                await dead.put(rejects)
+            except KafkaUnreachable as error:
+                log.warning("dead_letters_wait", reason=str(error), retry_in_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            else:
+                return
+
+    return put
+
+
+def probes(parts: Parts) -> Starlette:
+    """What a worker shows: alive, ready, metrics. Nothing in it is secret."""
+
+    def live(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    def ready(request: Request) -> Response:
+        readiness = parts.health.readiness()
+        return JSONResponse({"ready": readiness.ready, "checks": readiness.checks}, 200 if readiness.ready else 503)
+
+    def metrics(request: Request) -> Response:
+        return metrics_answer(request, parts.metrics.registry)
+
+    return Starlette(
+        routes=[
+            Route("/livez", live),
+            Route("/healthz", live),
+            Route("/readyz", ready),
+            Route("/metrics", metrics),
+        ]
+    )
