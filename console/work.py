@@ -19,6 +19,7 @@ from store.facts import RejectRow
 from streams.app import KafkaSettings
 from streams.dead_letters import DeadLetterProducer
 from streams.kafka_login import KafkaLogin
+from streams.keeper import DeadLetters
 from streams.topics import KafkaUnreachable
 from streams.worker import Worker
 

@@ -61,7 +61,7 @@ class Keeper:
         commit_every_s: float = 1.0,
         commit_every: int = 20_000,
     ) -> None:
-        """`dead_letters`: where rejects go instead of the store. `behind`: topics of a partition with unread messages."""
+        """`dead_letters`: where rejects go instead of the store. `behind`: which topics have unread messages."""
         self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
         self.dead_letters, self.behind = dead_letters, behind
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
