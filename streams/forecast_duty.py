@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import numpy as np
 import structlog
 from msgspec import Struct
 
 from alerts.incidents import Book, SeverityPolicy
 from alerts.routing import Router
 from detectors.budget import Budget
+from detectors.findings import Finding
+from detectors.growth import GrowthDetector
 from store.facts import Facts, ForecastRow
 from store.progress import DUTIES_PARTITION
 from store.store import Store
 from streams.challenger import ProphetPool
-from streams.forecasting import issue_budgets, issue_forecasts
+from streams.forecasting import SpendHour, issue_budgets, issue_forecasts
 
 log = structlog.get_logger()
 
@@ -23,6 +26,8 @@ BUDGETS_EVERY_H = 6
 MOST_HOURS_A_RUN = 24 * 7
 EVERYTHING = Budget(name="*", usd_per_month=1e15, match={"workload": "*"})  # the sum of all, forecast as one series
 STATE_VERSION = 1
+DAY_S = 86_400
+MOST_WATCHED = 500  # workloads whose slow growth is looked for, the dearest first
 
 
 class DutyState(Struct):
@@ -49,6 +54,7 @@ class ForecastDuty:
         """`pool`: the challenger's process; without it only the champions forecast."""
         self.store, self.budgets, self.severity, self.router = store, tuple(budgets), severity, router
         self.owner, self.pool = owner, pool
+        self.growth = GrowthDetector()
         self._epoch = 0
         self._state = DutyState()
         self._book = Book(severity)
@@ -94,6 +100,7 @@ class ForecastDuty:
             return []
         if daily:
             forecasts, findings = issue_forecasts(spend, (*self.budgets, EVERYTHING), at, self.pool)
+            findings += self._growth(spend, at)
         else:
             rows = [(int(hour.timestamp() // 3600), name, team, usd) for hour, name, team, usd in spend]
             forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows))
@@ -110,3 +117,23 @@ class ForecastDuty:
         )
         log.info("forecasts_issued", at=at.isoformat(), forecasts=len(forecasts), budget_findings=len(findings))
         return forecasts
+
+    def _growth(self, spend: Sequence[SpendHour], at: datetime) -> list[Finding]:
+        """Slow growth of the workloads that cost most, on whole days that end at `at`."""
+        last_day = int(at.timestamp() // DAY_S)
+        daily: dict[str, dict[int, float]] = {}
+        teams: dict[str, str | None] = {}
+        for hour, name, team, usd in spend:
+            day = int(hour.timestamp() // DAY_S)
+            days = daily.setdefault(name, {})
+            days[day] = days.get(day, 0.0) + usd
+            teams[name] = team
+        dearest = sorted(daily, key=lambda name: (-sum(daily[name].values()), name))[:MOST_WATCHED]
+        findings = []
+        for name in dearest:
+            first = min(daily[name]) + 1  # the first day may be cut
+            usd_per_day = np.array([daily[name].get(day, 0.0) for day in range(first, last_day)])
+            finding = self.growth.look(name, teams[name], usd_per_day, at)
+            if finding is not None:
+                findings.append(finding)
+        return findings

@@ -84,7 +84,7 @@ c.yaml:9:25: attribution[0].team
     "durations and numbers": (
         """\
 stream: {allowed_lateness: 2 minutes, silence_after: 0, horizon_hours: 1.5, max_devices: true}
-detection: {idle: {after: 30, util_below_ratio: 5}, anomaly: {threshold: .inf}}
+detection: {idle: {after: 30, util_below_ratio: 5}, anomaly: {record_margin: .inf}}
 severity: {warn_usd: 5000}
 """,
         """the config can't be used: 8 problems
@@ -93,7 +93,7 @@ c.yaml:1:28: stream.allowed_lateness
     meant: a duration such as 90s, 30m, 2h or 7d, or a whole number of seconds
 c.yaml:1:54: stream.silence_after
     got: 0s
-    meant: at least 1 minute
+    meant: at least 1 second
 c.yaml:1:72: stream.horizon_hours
     got: 1.5
     meant: a whole number
@@ -106,7 +106,7 @@ c.yaml:2:27: detection.idle.after
 c.yaml:2:49: detection.idle.util_below_ratio
     got: 5
     meant: at most 1
-c.yaml:2:74: detection.anomaly.threshold
+c.yaml:2:78: detection.anomaly.record_margin
     got: inf
     meant: at most 100
 c.yaml:3:22: severity.warn_usd
