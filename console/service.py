@@ -52,10 +52,12 @@ class Parts:
 
     def duties(self, terminal: Terminal) -> Duties:
         """What is done once in the whole service."""
-        return assemble.duties(
+        made = assemble.duties(
             self.settings, self.store, self.router, metrics=self.metrics, owner=self.owner, terminal=terminal,
             link_base=self.public_url(), pool=self.pool,
         )  # fmt: skip
+        self.health.register("duties", made.unwell)
+        return made
 
     def public_url(self) -> str:
         """Where people find the console."""

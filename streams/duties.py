@@ -3,13 +3,15 @@
 Any number of processes may try; the store gives the lease to one, and to another within `TTL_S` of its death.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 
 import structlog
 
+from alerts.notices import Outcome
 from store.errors import Fenced, StoreUnavailable
 from store.facts import WorkloadState
 from store.store import Store
@@ -24,6 +26,8 @@ log = structlog.get_logger()
 LEASE = "duties"
 TTL_S = 15.0
 SLOW_EVERY_S = 30.0  # forecasts, digest
+GAUGES_EVERY_S = 5.0
+SLOW_STOP_S = 5.0  # a stop waits so long for a forecast under way; it is done again by the next holder
 
 
 class Duties:
@@ -46,52 +50,93 @@ class Duties:
         self.store, self.metrics, self.owner, self.clock = store, metrics, owner, clock
         self.delivery, self.forecasts, self.scale_down, self.digest = delivery, forecasts, scale_down, digest
         self.act_every_s = act_every_s
-        self.holds = False
+        self.holds = self._taken_over = False
+        self.faults: dict[str, str] = {}
+        self._told: Counter[tuple[str, Outcome]] = Counter()
         self._slow_s = self._act_s = self._gauges_s = float("-inf")
 
     def run(self, stop: Event, every_s: float = 0.5) -> None:
-        """Until `stop`: the loop of a thread of its own."""
+        """Until `stop`: the loop of a thread of its own. What takes long runs in another, and holds nothing up."""
+        slow = Thread(target=self._run_slow, args=(stop,), name="slow-duties", daemon=True)
+        slow.start()
         while not stop.wait(every_s):
-            self.run_due()
+            self.run_fast()
+        slow.join(SLOW_STOP_S)
         if self.holds:
             try:
                 self.store.release_lease(LEASE, self.owner)
             except StoreUnavailable as error:
                 log.info("lease_left_to_expire", reason=str(error))
 
+    def _run_slow(self, stop: Event) -> None:
+        while not stop.wait(1.0):
+            self.run_slow()
+
     def run_due(self) -> None:
-        """One round. While the store is away nothing is done, and the lease may pass on."""
+        """One round of everything."""
+        self.run_fast()
+        self.run_slow()
+
+    def run_fast(self) -> None:
+        """Renew the lease, send, act, count. While the store is away nothing is done, and the lease may pass on."""
         try:
-            if not self._holds_lease():
+            now = self.clock()
+            held = self.store.acquire_lease(LEASE, self.owner, now, TTL_S)
+            if held and not self.holds:
+                log.info("duties_taken", owner=self.owner)
+                self._taken_over = False
+            self.holds = held
+            if not held:
                 return
-            self.delivery.deliver_due()
+            self._do("delivery", self.delivery.deliver_due)
             if monotonic() - self._act_s >= self.act_every_s:
                 self._act_s = monotonic()
-                self.scale_down.run(self.clock())
-            if monotonic() - self._slow_s >= SLOW_EVERY_S:
-                self._slow_s = monotonic()
-                self.forecasts.run(self.clock())
-                self.digest.run(self.clock())
-            if monotonic() - self._gauges_s >= 5.0:
+                self._do("scale_down", lambda: self.scale_down.run(self.clock()))
+            if monotonic() - self._gauges_s >= GAUGES_EVERY_S:
                 self._gauges_s = monotonic()
-                self._show()
+                self._do("gauges", self._show)
+        except StoreUnavailable as error:
+            log.warning("duties_wait_for_store", reason=str(error))
+
+    def run_slow(self) -> None:
+        """Forecasts, budgets and the digest, where this process holds the lease and their time has come."""
+        if not self.holds or (self._taken_over and monotonic() - self._slow_s < SLOW_EVERY_S):
+            return
+        try:
+            if not self._taken_over:
+                self.forecasts.take_over(self.clock())
+                self._taken_over = True
+            self._slow_s = monotonic()
+            self._do("forecasts", lambda: self.forecasts.run(self.clock()))
+            self._do("digest", lambda: self.digest.run(self.clock()))
         except StoreUnavailable as error:
             log.warning("duties_wait_for_store", reason=str(error))
         except Fenced as error:
-            log.warning("duties_lost", reason=str(error))
-            self.holds = False
+            log.warning("forecasts_lost", reason=str(error))
+            self._taken_over = False
 
-    def _holds_lease(self) -> bool:
-        now = self.clock()
-        held = self.store.acquire_lease(LEASE, self.owner, now, TTL_S)
-        if held and not self.holds:
-            self.forecasts.take_over(now)
-            log.info("duties_taken", owner=self.owner)
-        self.holds = held
-        return held
+    def _do(self, name: str, duty: Callable[[], object]) -> None:
+        """One duty. A fault in it stops none of the others: it is said, shown in readiness, and tried again."""
+        try:
+            duty()
+        except (StoreUnavailable, Fenced):
+            raise
+        except Exception as error:
+            self.faults[name] = f"{name} failed: {type(error).__name__}"
+            log.critical("duty_failed", duty=name, error=type(error).__name__, exc_info=error)
+        else:
+            self.faults.pop(name, None)
+
+    def unwell(self) -> str | None:
+        """What failed at its latest try, in words; None while all is well."""
+        return "; ".join(sorted(self.faults.values())) or None
 
     def _show(self) -> None:
         """Bring the gauges up to date."""
+        for (channel, outcome), number in self.delivery.outcomes.items():
+            for _ in range(number - self._told[channel, outcome]):
+                self.metrics.notified(channel, outcome)
+        self._told = Counter(self.delivery.outcomes)
         self.metrics.incidents_open(self.store.open_incidents())
         self.metrics.outbox_pending(self.store.pending_counts())
         spend: dict[str | None, float] = {}
