@@ -248,17 +248,17 @@ class Consumption:
         self._closed = True
         await self._release()
 
-    def caught_up(self, topic: str, partition: int) -> bool:
-        """Whether everything that Kafka is known to hold in this place has been handled; False when in doubt."""
+    def lag_events(self, topic: str, partition: int) -> int | None:
+        """How many messages that Kafka is known to hold in this place are still to be handled; None when in doubt."""
         handled = self._next.get((topic, partition))
         if handled is None or self._generation is None:
-            return False
+            return None
         try:
             consumer: Any = self._app.consumer
             end: int | None = consumer.highwater(TP(self._physical[topic], partition))  # None before the first fetch
         except (AssertionError, AttributeError, KafkaError):  # a rebalance takes the partition away as we ask
-            return False
-        return end is not None and handled >= max(end, self._ends[(topic, partition)])
+            return None
+        return None if end is None else max(end - handled, self._ends[(topic, partition)] - handled, 0)
 
     @property
     def has_assignment(self) -> bool:

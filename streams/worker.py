@@ -5,18 +5,20 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
 from streams.app import EXIT_CRASHED, App, Consumption, Handler, KafkaSettings, build_app
-from streams.topics import KafkaUnreachable, partition_counts
+from streams.topics import KafkaUnreachable
 
 log = structlog.get_logger(__name__)
 
-PROBE_TIMEOUT_S = 3.0
+PROBE_LIMIT_S = 5.0  # a stop waits for a probe in progress
 FLUSH_LIMIT_S = 4.0  # of a stop: for the slice in progress and the last snapshot
 STOP_LIMIT_S = 9.0  # of a stop: for everything
 
@@ -91,14 +93,18 @@ class Worker:
         """The partitions that this worker holds now."""
         return self._consumption.partitions if self._consumption is not None else frozenset()
 
+    def lag_events(self, topic: str, partition: int) -> int | None:
+        """How many messages of this logical topic and partition are still to be handled; None while that is unknown."""
+        return self._consumption.lag_events(topic, partition) if self._consumption is not None else None
+
     def caught_up(self, topic: str, partition: int) -> bool:
         """Whether all that Kafka is known to hold of this logical topic and partition has been handled."""
-        return self._consumption is not None and self._consumption.caught_up(topic, partition)
+        return self.lag_events(topic, partition) == 0
 
     async def _topics_exist(self) -> bool:
         """Wait for the broker and the topics, saying what is missing; False when stopped meanwhile."""
         while not self._stop.is_set():
-            fault = await asyncio.to_thread(self._topics_fault)
+            fault = await self._topics_fault()
             self._waiting_for = fault
             if fault is None:
                 return True
@@ -107,20 +113,31 @@ class Worker:
                 await asyncio.wait_for(self._stop.wait(), self._retry_s)
         return False
 
-    def _topics_fault(self) -> str | None:
+    async def _topics_fault(self) -> str | None:
         names = list(self._settings.topics.values())
         try:
-            counts = partition_counts(
-                bootstrap=self._settings.bootstrap, topics=names, timeout_s=PROBE_TIMEOUT_S, login=self._settings.login
-            )
-        except KafkaUnreachable as error:
-            return str(error)
-        missing = [name for name, count in counts.items() if count is None]
+            async with asyncio.timeout(PROBE_LIMIT_S):
+                counts = await self._partition_counts(names)
+        except (KafkaError, TimeoutError) as error:
+            return str(KafkaUnreachable(self._settings.bootstrap, "be reached", error))
+        missing = [name for name, count in counts.items() if count == 0]
         if missing:
             return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"
         if len(set(counts.values())) > 1:
             return f"the topics' partition counts differ, got {counts}; all topics need the same number of partitions"
         return None
+
+    async def _partition_counts(self, names: Sequence[str]) -> dict[str, int]:
+        """How many partitions each topic has; all topics are asked for, since asking for one by name may create it."""
+        client = AIOKafkaClient(
+            bootstrap_servers=self._settings.bootstrap.split(","), **self._settings.login.client_options()
+        )
+        try:
+            await client.bootstrap()
+            found = await client.fetch_all_metadata()
+            return {name: len(found.partitions_for_topic(name) or ()) for name in names}
+        finally:
+            await client.close()
 
     async def _run_app(self, app: App) -> bool:
         """Run until a stop is asked for or the app crashes; True when it crashed."""
