@@ -7,6 +7,7 @@ the slice unread. Where to begin is the store's word: at each assignment Kafka's
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any, Protocol, cast
 
 import faust
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
@@ -29,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
+MARK_MAX_AGE_S = 5.0  # an idle partition is asked every 1.5 s
 
 App = faust.App
 
@@ -117,8 +120,10 @@ class Consumption:
         handler: Handler,
         *,
         clock: Callable[[], datetime],
+        wall_s: Callable[[], float] = time.time,  # by which the client dates its fetches
         die: Callable[[int], object] = os._exit,
     ) -> None:
+        self._wall_s = wall_s
         self._app = app
         self._handler = handler
         self._clock = clock
@@ -250,15 +255,32 @@ class Consumption:
 
     def lag_events(self, topic: str, partition: int) -> int | None:
         """How many messages that Kafka is known to hold in this place are still to be handled; None when in doubt."""
-        handled = self._next.get((topic, partition))
-        if handled is None or self._generation is None:
+        handled, mark = self._next.get((topic, partition)), self._high_water(topic, partition)
+        if handled is None or mark is None:
             return None
+        return max(mark[0] - handled, self._ends[(topic, partition)] - handled, 0)
+
+    def caught_up(self, topic: str, partition: int) -> bool:
+        """Whether all was handled that Kafka said, in the last seconds, it holds in this place; False when in doubt.
+
+        A place of which Kafka says nothing, because its broker is away, is not caught up: it may hold anything.
+        """
+        mark = self._high_water(topic, partition)
+        fresh = mark is not None and self._wall_s() - mark[1] <= MARK_MAX_AGE_S
+        return fresh and self.lag_events(topic, partition) == 0
+
+    def _high_water(self, topic: str, partition: int) -> tuple[int, float] | None:
+        """The end of the log as of the latest fetch, and when that was; None while there is none."""
+        if self._generation is None:
+            return None
+        faust_consumer: Any = self._app.consumer
+        place = TopicPartition(self._physical[topic], partition)
         try:
-            consumer: Any = self._app.consumer
-            end: int | None = consumer.highwater(TP(self._physical[topic], partition))  # None before the first fetch
+            consumer = faust_consumer._thread._ensure_consumer()
+            end, at_ms = consumer.highwater(place), consumer.last_poll_timestamp(place)
         except (AssertionError, AttributeError, KafkaError):  # a rebalance takes the partition away as we ask
             return None
-        return None if end is None else max(end - handled, self._ends[(topic, partition)] - handled, 0)
+        return None if end is None or at_ms is None else (end, at_ms / 1000.0)
 
     @property
     def has_assignment(self) -> bool:

@@ -98,8 +98,8 @@ class Worker:
         return self._consumption.lag_events(topic, partition) if self._consumption is not None else None
 
     def caught_up(self, topic: str, partition: int) -> bool:
-        """Whether all that Kafka is known to hold of this logical topic and partition has been handled."""
-        return self.lag_events(topic, partition) == 0
+        """Whether all is handled of this logical topic and partition; False when in doubt, as with a broker away."""
+        return self._consumption is not None and self._consumption.caught_up(topic, partition)
 
     async def _topics_exist(self) -> bool:
         """Wait for the broker and the topics, saying what is missing; False when stopped meanwhile."""
