@@ -41,7 +41,7 @@ class MonthForecast(Struct, frozen=True, kw_only=True):
 
 def matches(budget: Budget, workload: str, team: str | None) -> bool:
     """Whether a workload's spend counts against a budget. A budget that names nothing counts nothing."""
-    cluster, namespace, _ = workload.split("/", 2)
+    cluster, namespace, *_ = (*workload.split("/", 2), "")  # the overflow row has a name without parts
     has = {"team": team or "", "cluster": cluster, "namespace": namespace}
     return bool(budget.match) and all(
         fnmatchcase(workload, wanted) if key == "workload" else has.get(key) == wanted
