@@ -102,10 +102,8 @@ class IdleDetector:
             return
         evidence = self.rules.judge(devices, seen)
         seen_s, span_s, since = devices.column("seen_s"), devices.column("span_s"), devices.column("quiet_since_s")
-        evident_s, limit_s = (
-            devices.column("evident_s"),
-            np.maximum(self.stale_spans * seen.last_span_s, self.stale_after_s),
-        )
+        evident_s = devices.column("evident_s")
+        limit_s = np.maximum(self.stale_spans * seen.last_span_s, self.stale_after_s)
         gap = minute.end_s - evident_s[seen.row] > limit_s  # too little evidence is like no sample
         moved = devices.column("workload")[seen.row] != seen.workload
         starts = (since[seen.row] == 0) | gap | moved
