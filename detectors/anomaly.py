@@ -114,6 +114,8 @@ class AnomalyDetector:
             over = calm[row] >= 3 or minute.end_s - workloads.column("odd_since_s")[row] > self.adopt_after_s
             findings.append(self._say(fleet, minute, row, ended=bool(over)))
             open_[row] = not over
+            if over and calm[row] < 3:  # it has lasted: from now on this is no record
+                record[row] = max(record[row], usd[row])
         findings += self._price(fleet, minute)
         learn = ~open_ & ~odd
         record[:] = np.where(
@@ -124,7 +126,9 @@ class AnomalyDetector:
         for name in _SUMS:
             mean, value = workloads.column(f"level_{name}"), workloads.column(f"bin_{name}")
             mean[learn] += (rate * (value - mean))[learn]
-            workloads.column(f"hour_{name}")[:] += value
+            told = open_ & ~workloads.column("odd_slow")  # what was said once at the fast scale is not said at the slow
+            usual = workloads.column("odd_expected_usd") if name == "usd" else value
+            workloads.column(f"hour_{name}")[:] += np.where(told, np.minimum(value, usual), value)
         workloads.column("hour_bins")[reported] += 1
         return findings
 
