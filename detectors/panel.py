@@ -91,11 +91,11 @@ class Panel:
             column[: len(values)] = values
 
     def to_bytes(self) -> bytes:
-        """Keys and declared columns; the same rows give the same bytes."""
-        count = len(self.keys)
+        """Keys and columns, those that still wait to be declared included; the same rows give the same bytes."""
+        used = {name: array[: len(self.keys)] for name, array in self._columns.items()}
         columns = {
-            name: (array.dtype.str, array.shape[1:], array[:count].tobytes())
-            for name, array in sorted(self._columns.items())
+            name: (array.dtype.str, array.shape[1:], array.tobytes())
+            for name, array in sorted((self._waiting | used).items())
         }
         return msgspec.msgpack.encode({"version": VERSION, "keys": self.keys, "columns": columns})
 
@@ -110,9 +110,12 @@ class Panel:
             raise PanelError(f"panel of version {version}; this release reads version {VERSION}")
         try:
             loaded = {
-                name: np.frombuffer(raw, dtype=dtype).reshape(len(keys), *shape)
+                name: np.frombuffer(raw, dtype=dtype).reshape(-1, *shape)
                 for name, (dtype, shape, raw) in columns.items()
+                if len(keys)
             }
+            if any(len(values) > len(keys) for values in loaded.values()):
+                raise PanelError("a column of this panel has more rows than it has keys")
         except (AttributeError, TypeError, ValueError) as error:
             raise PanelError("the columns of this panel are damaged") from error
         self.keys = list(keys)

@@ -1,6 +1,7 @@
 """Laws that hold for every detector, shown on one eventful day and on random reports."""
 
 from dataclasses import fields
+from functools import cache
 from math import isfinite
 
 import numpy as np
@@ -62,6 +63,12 @@ def each(kind: type) -> tuple[Detector, ...]:
     return (own,) if kind is IdleDetector else (IdleDetector(), own)
 
 
+@cache
+def whole_day(kind: type, names: tuple[str, ...] = NAMES) -> tuple[Finding, ...]:
+    """The eventful day in one piece."""
+    return tuple(day(Watch(*each(kind)), names))
+
+
 def test_the_eventful_day_shows_every_kind():
     found = openings(day(Watch(*detectors())))
     assert {one.kind for one in found} == {Kind.IDLE, Kind.DATA_GAP, Kind.UNPRICED, Kind.ANOMALY}
@@ -77,29 +84,27 @@ def test_the_eventful_day_shows_every_kind():
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_the_same_minutes_give_the_same_findings(kind: type):
-    assert day(Watch(*each(kind))) == day(Watch(*each(kind)))
+    assert tuple(day(Watch(*each(kind)))) == whole_day(kind)
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workloads_findings_do_not_depend_on_its_neighbours(kind: type, name: str):
     beat = "prod/z/"  # somebody is always heard
-    alone = day(Watch(*each(kind)), (name, beat))
-    among = day(Watch(*each(kind)), (*NAMES[::-1], beat))
+    alone, among = whole_day(kind, (name, beat)), whole_day(kind, (*NAMES[::-1], beat))
     assert [one for one in among if one.workload == name] == [one for one in alone if one.workload == name]
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 @pytest.mark.parametrize("cut", [35, 115, 430])
 def test_state_survives_a_trip_through_bytes(kind: type, cut: int):
-    whole = day(Watch(*each(kind)))
     watch = Watch(*each(kind))
     before = day(watch, last=cut)
     fleet = Fleet()  # in which no detector has declared anything yet
     fleet.load(watch.fleet.to_bytes())
     after = Watch(*each(kind), fleet=fleet)
     after.number = cut
-    assert before + day(after, first=cut + 1) == whole
+    assert tuple(before + day(after, first=cut + 1)) == whole_day(kind)
 
 
 def test_a_trip_through_bytes_after_each_hour_changes_no_state():
