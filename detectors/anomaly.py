@@ -63,7 +63,15 @@ class AnomalyDetector:
             workloads.declare(f"ring_{name}", "f8", 0.0, SLOW_HOURS)
         for name in ("record_usd", "odd_bins", "calm_bins", "bins", "slow_spread", "slow_hours", "price_level"):
             workloads.declare(name, "f8", 0.0)
-        for name in ("odd_since_s", "odd_excess_usd", "odd_expected_usd", "price_odd", "price_since_s", "first_bin_s"):
+        for name in (
+            "odd_since_s",
+            "odd_excess_usd",
+            "odd_expected_usd",
+            "price_odd",
+            "price_since_s",
+            "first_bin_s",
+            "told_until_s",
+        ):
             workloads.declare(name, "f8", 0.0)
         workloads.declare("profile_usd", "f8", np.nan, 24)
         workloads.declare("hour_bins", "i4", 0)
@@ -114,6 +122,8 @@ class AnomalyDetector:
             over = calm[row] >= 3 or minute.end_s - workloads.column("odd_since_s")[row] > self.adopt_after_s
             findings.append(self._say(fleet, minute, row, ended=bool(over)))
             open_[row] = not over
+            if over and calm[row] < 3:  # it has lasted: from now on this is no record
+                record[row] = max(record[row], usd[row])
         findings += self._price(fleet, minute)
         learn = ~open_ & ~odd
         record[:] = np.where(
@@ -121,6 +131,7 @@ class AnomalyDetector:
         )
         bins[learn] += 1
         rate = np.maximum(1.0 - 0.5 ** (1 / (self.level_half_life_h * BINS_AN_HOUR)), 1.0 / np.maximum(bins, 1.0))
+        workloads.column("told_until_s")[open_ & ~workloads.column("odd_slow")] = minute.end_s
         for name in _SUMS:
             mean, value = workloads.column(f"level_{name}"), workloads.column(f"bin_{name}")
             mean[learn] += (rate * (value - mean))[learn]
@@ -151,7 +162,8 @@ class AnomalyDetector:
         odd = judged & worth & (seen >= 24) & (ratio > limit)
         open_, slow = workloads.column("odd_open"), workloads.column("odd_slow")
         findings = []
-        for row in np.flatnonzero(odd & ~open_).tolist():
+        untold = minute.end_s - workloads.column("told_until_s") >= SLOW_HOURS * 3600  # nothing is said at both scales
+        for row in np.flatnonzero(odd & ~open_ & untold).tolist():
             self._begin(fleet, minute, row, slow=True)
             findings.append(self._say(fleet, minute, row))
         running = open_ & slow & (workloads.column("odd_since_s") < minute.end_s - 3600 * SLOW_HOURS)

@@ -41,7 +41,7 @@ class MonthForecast(Struct, frozen=True, kw_only=True):
 
 def matches(budget: Budget, workload: str, team: str | None) -> bool:
     """Whether a workload's spend counts against a budget. A budget that names nothing counts nothing."""
-    cluster, namespace, _ = workload.split("/", 2)
+    cluster, namespace, *_ = (*workload.split("/", 2), "")  # the overflow row has a name without parts
     has = {"team": team or "", "cluster": cluster, "namespace": namespace}
     return bool(budget.match) and all(
         fnmatchcase(workload, wanted) if key == "workload" else has.get(key) == wanted
@@ -93,12 +93,12 @@ class BudgetDetector(Struct, frozen=True, kw_only=True):
         if not fires and not fresh and (chance >= self.clear_below or month.history_days < self.history_days):
             return None
         evidence = {
-            "spent_usd": month.spent_usd,
-            "p10_usd": month.p10_usd,
-            "p50_usd": month.p50_usd,
-            "p90_usd": month.p90_usd,
+            "spent_usd": round(month.spent_usd, 6),
+            "p10_usd": round(month.p10_usd, 6),
+            "p50_usd": round(month.p50_usd, 6),
+            "p90_usd": round(month.p90_usd, 6),
             "budget_usd": budget.usd_per_month,
-            "breach_probability_ratio": chance,
+            "breach_probability_ratio": round(chance, 4),
         }
         breach_at = breach_of(budget, month) if fires else None
         if breach_at is not None:

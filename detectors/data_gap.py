@@ -1,7 +1,8 @@
 """Lost telemetry: a workload that reported regularly and has fallen silent while the rest went on.
 
-Silence is judged by the stream's own clock, so a stream that stands still raises nothing. One event for each request
-has no rhythm, and accelerators given to nobody, or given to another workload, are not lost.
+Silence is judged by the stream's own clock, and counts only while others are heard: a stream that stands still raises
+nothing, neither then nor when it goes on. One event for each request has no rhythm, and accelerators given to nobody,
+or given to another workload, are not lost.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class DataGapDetector:
     after_s: float = 900.0
     spans: float = 3.0
     min_reports: int = 10  # a workload that has hardly begun has no rhythm yet
+    deaf_after_s: float = 300.0  # nothing at all for longer (and for two spans of its own): no workload's fault
     forget_after_s: float = 86_400.0  # then it counts as ended
     name: str = "data_gap"
 
@@ -31,10 +33,15 @@ class DataGapDetector:
         for stream in ("gpu", "usage"):
             workloads.declare(f"gap_{stream}_s", "f8", 0.0)
             workloads.declare(f"gap_{stream}_span_s", "f8", 0.0)
+            workloads.declare(f"gap_{stream}_deaf_s", "f8", 0.0)
             workloads.declare(f"gap_{stream}_reports", "i4", 0)
         workloads.declare("gap_open", "?", False)
         workloads.declare("gap_began_s", "f8", 0.0)
         workloads.declare("gap_usd_per_hour", "f8", 0.0)
+        if not len(workloads):
+            return []
+        deaf_s = minute.end_s - max(float(workloads.column(f"gap_{stream}_s").max()) for stream in ("gpu", "usage"))
+        hears = bool(len(minute.devices.row) or len(minute.usage.row))
         self._take(fleet, minute)
         silent = np.zeros(len(workloads), dtype=bool)
         back = np.ones(len(workloads), dtype=bool)
@@ -42,8 +49,11 @@ class DataGapDetector:
         for stream in ("gpu", "usage"):
             heard_s, span_s = workloads.column(f"gap_{stream}_s"), workloads.column(f"gap_{stream}_span_s")
             watched = (workloads.column(f"gap_{stream}_reports") >= self.min_reports) & (span_s > 0)
-            lost = watched & (minute.end_s - heard_s > np.maximum(self.after_s, self.spans * span_s))
-            silent |= lost
+            deaf = deaf_s > np.maximum(self.deaf_after_s, 2.0 * span_s)
+            excused_s = workloads.column(f"gap_{stream}_deaf_s")
+            excused_s[:] = np.where(heard_s == minute.end_s, 0.0, excused_s + deaf * hears * deaf_s)
+            lost = watched & (minute.end_s - heard_s - excused_s > np.maximum(self.after_s, self.spans * span_s))
+            silent |= lost & (hears | ~deaf)
             back &= ~lost
             last_s = np.where(lost, np.minimum(last_s, heard_s), last_s)
         open_, began_s = workloads.column("gap_open"), workloads.column("gap_began_s")

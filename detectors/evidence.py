@@ -2,6 +2,7 @@
 
 Families of evidence are counted, not fields: activity (utilisation, engine, multiprocessor and tensor activity),
 power against the lowest level seen on this device, and memory that is empty. Held memory is no evidence either way.
+No accelerator draws 0 W, so a reading of 0 is none.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class EvidenceRules:
     def judge(self, devices: Panel, seen: DeviceMinute) -> Evidence:
         """Weigh a minute's samples; learns the lowest power of each device (column `lowest_power_w`)."""
         lowest = devices.column("lowest_power_w")
-        lowest[seen.row] = np.fmin(lowest[seen.row], seen.power_w)
+        power_w = np.where(seen.power_w > 0, seen.power_w, np.nan)
+        lowest[seen.row] = np.fmin(lowest[seen.row], power_w)
         quiet_power_w = np.minimum(lowest[seen.row] * self.power_factor + self.power_margin_w, self.power_ceiling_w)
         activity = (
             (seen.util_ratio, self.util_below_ratio),
@@ -49,9 +51,9 @@ class EvidenceRules:
         for value, limit in activity:
             known |= ~np.isnan(value)
             busy |= _above(value, limit)
-        busy |= _above(seen.power_w, quiet_power_w)
+        busy |= _above(power_w, quiet_power_w)
         families = (known & ~busy).astype(np.int64)
-        families += ~np.isnan(seen.power_w) & ~busy
+        families += ~np.isnan(power_w) & ~busy
         families += ~np.isnan(seen.memory_used_ratio) & (seen.memory_used_ratio < self.memory_empty_ratio) & ~busy
         return Evidence(families, busy)
 

@@ -29,6 +29,7 @@ class Panel:
         self._rows: dict[str, int] = {}
         self._columns: dict[str, NDArray[Any]] = {}
         self._fill: dict[str, Any] = {}
+        self._waiting: dict[str, NDArray[Any]] = {}  # loaded columns that nobody has declared yet
         self._capacity = 64
 
     def __len__(self) -> int:
@@ -61,11 +62,16 @@ class Panel:
         return self._rows.get(key)
 
     def declare(self, name: str, dtype: str, fill: float | int | bool, width: int | None = None) -> None:
-        """A column of `dtype` that begins as `fill`: (rows,) or (rows, width). Declaring it again changes nothing."""
+        """A column of `dtype` that begins as `fill`: (rows,) or (rows, width). Declaring it again changes nothing.
+
+        Rows that were loaded before keep what they held.
+        """
         if name not in self._columns:
             shape = (self._capacity,) if width is None else (self._capacity, width)
             self._columns[name] = np.full(shape, fill, dtype=dtype)
             self._fill[name] = fill
+            if name in self._waiting:
+                self._take(name, self._waiting.pop(name))
 
     def column(self, name: str) -> NDArray[Any]:
         """The rows of a column in use, to be read and written in place. Don't keep it over a call to `row`."""
@@ -79,17 +85,22 @@ class Panel:
             new[: len(old)] = old
             self._columns[name] = new
 
+    def _take(self, name: str, values: NDArray[Any]) -> None:
+        column = self._columns[name]
+        if values.shape[1:] == column.shape[1:]:
+            column[: len(values)] = values
+
     def to_bytes(self) -> bytes:
-        """Keys and columns; the same rows give the same bytes."""
-        count = len(self.keys)
+        """Keys and columns, those that still wait to be declared included; the same rows give the same bytes."""
+        used = {name: array[: len(self.keys)] for name, array in self._columns.items()}
         columns = {
-            name: (array.dtype.str, array.shape[1:], array[:count].tobytes())
-            for name, array in sorted(self._columns.items())
+            name: (array.dtype.str, array.shape[1:], array.tobytes())
+            for name, array in sorted((self._waiting | used).items())
         }
         return msgspec.msgpack.encode({"version": VERSION, "keys": self.keys, "columns": columns})
 
     def load(self, data: bytes) -> None:
-        """Take the rows of `to_bytes`. Columns unknown here are dropped, new ones begin as declared."""
+        """Take the rows of `to_bytes`. Columns unknown here wait to be declared, new ones begin as declared."""
         try:
             held = msgspec.msgpack.decode(data)
             version, keys, columns = held["version"], held["keys"], held["columns"]
@@ -97,16 +108,24 @@ class Panel:
             raise PanelError("these bytes are not a panel") from error
         if version != VERSION:
             raise PanelError(f"panel of version {version}; this release reads version {VERSION}")
+        try:
+            loaded = {
+                name: np.frombuffer(raw, dtype=dtype).reshape(-1, *shape)
+                for name, (dtype, shape, raw) in columns.items()
+                if len(keys)
+            }
+            if any(len(values) > len(keys) for values in loaded.values()):
+                raise PanelError("a column of this panel has more rows than it has keys")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise PanelError("the columns of this panel are damaged") from error
         self.keys = list(keys)
         self._rows = {key: row for row, key in enumerate(self.keys)}
         self._grow(len(self.keys) + 1)
         for name, array in self._columns.items():
             array[:] = self._fill[name]
-            if name in columns:
-                dtype, shape, raw = columns[name]
-                values = np.frombuffer(raw, dtype=dtype).reshape(len(self.keys), *shape)
-                if values.shape[1:] == array.shape[1:]:
-                    array[: len(self.keys)] = values
+            if name in loaded:
+                self._take(name, loaded.pop(name))
+        self._waiting = loaded
 
 
 class Fleet:
@@ -121,6 +140,7 @@ class Fleet:
         self.models: list[str | None] = []  # by device row
         self.devices.declare("workload", "i4", -1)
         self.devices.declare("usd_per_hour", "f8", 0.0)
+        self.workloads.declare("crowded", "?", False)  # has an accelerator that shares the overflow row
 
     def workload(self, name: str, team: str | None) -> int:
         """The row of a workload; remembers its latest known team."""
@@ -131,13 +151,15 @@ class Fleet:
             self.teams[row] = team
         return row
 
-    def device(self, name: str, model: str | None) -> int:
-        """The row of an accelerator; remembers its model."""
+    def device(self, name: str, model: str | None, workload: int | None = None) -> int:
+        """The row of an accelerator; remembers its model, and whether `workload` has to share a row with others."""
         row = self.devices.row(name)
         if row == len(self.models):
             self.models.append(model)
         elif model is not None:
             self.models[row] = model
+        if workload is not None and self.devices.keys[row] == OVERFLOW:
+            self.workloads.column("crowded")[workload] = True
         return row
 
     def to_bytes(self) -> bytes:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.findings import Cause, Finding, Kind
 from detectors.minute import Minute, moment
-from detectors.panel import Fleet
+from detectors.panel import OVERFLOW, Fleet
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,12 @@ class UnpricedDetector:
         pairs.declare("workload", "i4", -1)
         for name in ("priced_usd", "priced_tokens"):
             workloads.declare(name, "f8", 0.0)
-        usage = minute.usage
-        if len(usage.row):
-            priced = usage.usd > 0
-            rows = usage.row[priced]
-            workloads.column("priced_usd")[rows] += usage.usd[priced]
-            workloads.column("priced_tokens")[rows] += (usage.input_tokens + usage.output_tokens)[priced]
-        touched = []
+        self._learn(fleet, minute)
+        touched: dict[int, None] = {}
         for use in minute.unpriced:
             row = pairs.row(f"{workloads.keys[use.workload]}\x1f{use.model}")
-            if row not in touched:
-                touched.append(row)
-            pairs.column("workload")[row] = use.workload
+            touched[row] = None
+            pairs.column("workload")[row] = -1 if pairs.keys[row] == OVERFLOW else use.workload
             if pairs.column("unpriced_first_s")[row] == 0:
                 pairs.column("unpriced_first_s")[row] = minute.end_s - 60
             pairs.column("unpriced_last_s")[row] = minute.end_s
@@ -60,14 +55,29 @@ class UnpricedDetector:
         return findings
 
     @staticmethod
+    def _learn(fleet: Fleet, minute: Minute) -> None:
+        """What the tokens cost that do have a price."""
+        usage, workloads = minute.usage, fleet.workloads
+        unpriced: NDArray[np.float64] = np.zeros(len(workloads))
+        for use in minute.unpriced:
+            unpriced[use.workload] += use.tokens
+        tokens = usage.input_tokens + usage.output_tokens - unpriced[usage.row]
+        priced = (usage.usd > 0) & (tokens > 0)
+        rows = usage.row[priced]
+        workloads.column("priced_usd")[rows] += usage.usd[priced]
+        workloads.column("priced_tokens")[rows] += tokens[priced]
+
+    @staticmethod
     def _finding(fleet: Fleet, minute: Minute, row: int, *, cleared: bool) -> Finding:
         pairs, workloads = fleet.pairs, fleet.workloads
         owner = int(pairs.column("workload")[row])
         first_s, last_s = float(pairs.column("unpriced_first_s")[row]), float(pairs.column("unpriced_last_s")[row])
         tokens, gpu_s = float(pairs.column("unpriced_tokens")[row]), float(pairs.column("unpriced_gpu_s")[row])
-        known = float(workloads.column("priced_tokens")[owner])
+        shared = owner < 0  # the overflow row: of many workloads and models
+        known = 0.0 if shared else float(workloads.column("priced_tokens")[owner])
         usual = float(workloads.column("priced_usd")[owner]) / known if known else 0.0
         estimate = round(tokens * usual, 6)
+        figures = {"unpriced_tokens": tokens, "unpriced_gpu_s": gpu_s, "estimated_usd": estimate}
         hours = max((minute.end_s - first_s) / 3600.0, 1.0)
         return Finding(
             kind=Kind.UNPRICED,
@@ -75,8 +85,8 @@ class UnpricedDetector:
             at=minute.known_at,
             began_at=moment(first_s),
             ended_at=moment(last_s) if cleared else None,
-            workload=workloads.keys[owner],
-            team=fleet.teams[owner],
+            workload=None if shared else workloads.keys[owner],
+            team=None if shared else fleet.teams[owner],
             model=pairs.keys[row].partition("\x1f")[2] or None,
             cleared=cleared,
             usd_per_hour=round(estimate / hours, 6),
@@ -84,5 +94,5 @@ class UnpricedDetector:
             observed=tokens if tokens else gpu_s,
             expected=0.0,
             unit="unpriced_tokens" if tokens else "unpriced_gpu_s",
-            evidence={"unpriced_tokens": tokens, "unpriced_gpu_s": gpu_s, "estimated_usd": estimate},
+            evidence={name: value for name, value in figures.items() if value},
         )

@@ -225,7 +225,7 @@ class Pipeline:
             return
         team = self.attribution.team(event.workload, event.team, event.labels)
         workload = self.fleet.workload(event.workload, team)
-        device = self.fleet.device(event.device, event.gpu_model)
+        device = self.fleet.device(event.device, event.gpu_model, workload)
         name = self.fleet.workloads.keys[workload]
         span_ms = round(event.span_s * 1000)
         rate = self.pricer.gpu_rate(event.gpu_model, event.workload, event.at)
