@@ -363,7 +363,9 @@ class Pipeline:
             self._judge(first)
             first += 1
         self.next_minute = ready
-        self.floor_hour = max(self.floor_hour, self.clock.oldest_ms() // HOUR_MS - self.limits.horizon_h)
+        self.floor_hour = max(
+            self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
+        )
         self.pages.forget(self.floor_hour)
         self.seen.forget(self.floor_hour)
 
