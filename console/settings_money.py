@@ -33,7 +33,7 @@ def _owner_labels(match: dict[str, str]) -> dict[str, str]:
 
 
 class GpuPriceRow(Section):
-    """What an hour of one accelerator costs. The first row whose glob matches, and that is in force, wins."""
+    """What an hour of one accelerator costs. The first glob that matches wins, of its rows the latest in force."""
 
     model: Glob = Field(description='Glob on the name that the driver gives the accelerator, such as "*H100*".')
     usd_per_hour: Usd = Field(description="Price of one accelerator for one hour, in USD; exact as written.")

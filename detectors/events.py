@@ -4,7 +4,7 @@ Every quantity bears its unit in its name. Moments are aware and in UTC. Absent 
 Limits live in the types: once decoded, a value is right and nobody checks it again.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 WorkloadName = Annotated[
-    str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*$")
+    str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*\Z")
 ]
 Labels = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=256)]],
@@ -23,6 +23,9 @@ Labels = Annotated[
 ]
 Gauge = Annotated[float, Meta(ge=0.0, le=1e9)]
 SpanS = Annotated[float, Meta(ge=0.0, le=7 * 86400.0)]
+FIRST_YEAR, LAST_YEAR = 1970, 2999
+LONGEST_PERIOD = timedelta(days=3660)  # of a charge
+MOST_DECIMALS = 40  # of an amount on a bill
 
 
 class GpuSample(Struct, frozen=True, kw_only=True, tag="gpu_sample"):
@@ -80,7 +83,10 @@ class TokenUsage(Struct, frozen=True, kw_only=True, tag="token_usage"):
 
 
 class Charge(Struct, frozen=True, kw_only=True, tag="charge"):
-    """One row of a bill, as delivered at `at`; a row delivered again replaces the earlier one."""
+    """One row of a bill, as delivered at `at`; a row delivered again replaces the earlier one.
+
+    Amounts have at most 40 decimals; the period lies in 1970 to 2999 and is no longer than ten years.
+    """
 
     at: Moment
     charge_period_start: Moment
@@ -88,7 +94,7 @@ class Charge(Struct, frozen=True, kw_only=True, tag="charge"):
     charge_category: Literal["Usage", "Purchase", "Tax", "Credit", "Adjustment"]
     billed_cost: Decimal
     effective_cost: Decimal
-    billing_currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    billing_currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     event_id: Annotated[str, Meta(max_length=128)] | None = None
     workload: WorkloadName | None = None
     team: Annotated[str, Meta(max_length=256)] | None = None
@@ -104,13 +110,19 @@ class Charge(Struct, frozen=True, kw_only=True, tag="charge"):
     tags: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
-        """A period has a length, and money is finite."""
+        """A period has a length and a limit, and amounts are finite."""
         if self.charge_period_end <= self.charge_period_start:
             raise ValueError("charge_period_end must lie after charge_period_start")
-        for name in ("billed_cost", "effective_cost"):
-            value: Decimal = getattr(self, name)
-            if not (value.is_finite() and abs(value) <= 10**9):
-                raise ValueError(f"{name} must be a finite amount up to 1000000000, got {value}")
+        if self.charge_period_start.year < FIRST_YEAR or self.charge_period_end.year > LAST_YEAR:
+            raise ValueError(f"the charge period must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+        if self.charge_period_end - self.charge_period_start > LONGEST_PERIOD:
+            raise ValueError(f"the charge period must not be longer than {LONGEST_PERIOD.days} days")
+        for name, most in (("billed_cost", 9), ("effective_cost", 9), ("list_cost", 9), ("consumed_quantity", 15)):
+            value: Decimal | None = getattr(self, name)
+            if value is not None and not _plain(value, most):
+                raise ValueError(
+                    f"{name} must be a finite amount up to 1e{most} with at most {MOST_DECIMALS} decimals, got {value}"
+                )
 
     @property
     def identity(self) -> str:
@@ -136,6 +148,12 @@ class Change(Struct, frozen=True, kw_only=True, tag="change"):
     kind: Literal["deploy", "scale", "config", "price", "other"]
     summary: Annotated[str, Meta(max_length=2048)]
     url: Annotated[str, Meta(max_length=2048)] | None = None
+
+
+def _plain(value: Decimal, digits: int) -> bool:
+    """Whether a decimal can be reckoned with: finite, up to 10**digits either way, and not endlessly small."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MOST_DECIMALS and abs(value) <= 10**digits
 
 
 Event = GpuSample | TokenUsage | Charge | Change

@@ -31,12 +31,16 @@ class InboxPart(Part):
 
         Offsets rise, are the same for all topics, and are never used twice.
         """
+        return self.inbox_append_all([(topic, value) for value in values], arrived_at)
+
+    def inbox_append_all(self, messages: Sequence[tuple[str, bytes]], arrived_at: datetime) -> int:
+        """Write messages of any topics, each (topic, value), all or none; otherwise as `inbox_append`."""
         last = 0
         with self._database.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-            if values:
-                rows = [{"topic": topic, "value": value, "arrived_at": arrived_at} for value in values]
+            if messages:
+                rows = [{"topic": topic, "value": value, "arrived_at": arrived_at} for topic, value in messages]
                 connection.execute(insert(table_of(tables.Inbox)), rows)
                 last = connection.execute(select(func.max(INBOX.log_offset))).scalar_one()
         return last

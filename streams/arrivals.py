@@ -27,6 +27,7 @@ TOPICS = {
 UNKNOWN_TOPIC = "unknown"
 LOOK_AHEAD = 32  # lines
 MAX_AHEAD = timedelta(minutes=5)
+OLDEST = timedelta(days=400)  # a first line that lies so far before the others is wrong
 MAX_LEAP = timedelta(days=1)  # at the very end of a file, where nothing follows that could confirm it
 
 
@@ -63,13 +64,17 @@ def read_head(value: bytes) -> Line:
         heads = _heads.decode(value) if value.startswith(b"[") else [_head.decode(value)]
     except (ValidationError, DecodeError, RecursionError):
         return Line(value, UNKNOWN_TOPIC, None, False)
-    aware = [head for head in heads if head.at is not None and head.at.tzinfo is not None]
     topic = TOPICS.get(heads[0].type, UNKNOWN_TOPIC) if heads else UNKNOWN_TOPIC
-    stated = [head.arrived_at for head in heads if head.arrived_at is not None and head.arrived_at.tzinfo is not None]
-    if stated:
-        return Line(value, topic, max(stated).astimezone(UTC), True)
-    newest = max((cast(datetime, head.at) for head in aware), default=None)
-    return Line(value, topic, newest.astimezone(UTC) if newest else None, False)
+    stated = _newest(head.arrived_at for head in heads)
+    if stated is not None:
+        return Line(value, topic, stated, True)
+    return Line(value, topic, _newest(head.at for head in heads), False)
+
+
+def _newest(moments: Iterable[datetime | None]) -> datetime | None:
+    """The newest moment in UTC; those without an offset, or beyond what UTC can say, don't count."""
+    known = [at for at in moments if at is not None and at.tzinfo is not None and 1 < at.year < 9999]
+    return max(known).astimezone(UTC) if known else None
 
 
 def in_order(lines: Iterator[Line]) -> Iterator[tuple[datetime, Line]]:
@@ -88,9 +93,22 @@ def in_order(lines: Iterator[Line]) -> Iterator[tuple[datetime, Line]]:
             return
         line = ahead.popleft()
         claimed = line.arrived_at
+        if now is None and not line.stated:
+            claimed = now = _beginning(claimed, ahead)
         if claimed is not None and (now is None or claimed > now) and _believable(claimed, now, line.stated, ahead):
             now = claimed
-        yield now or claimed or datetime.fromtimestamp(0, UTC), line
+        yield now or datetime.fromtimestamp(0, UTC), line
+
+
+def _beginning(claimed: datetime | None, ahead: deque[Line]) -> datetime | None:
+    """When a file begins: as its first line says, unless that is far from what follows; then the earliest of that."""
+    known = sorted(line.arrived_at for line in ahead if line.arrived_at is not None)
+    if not known:
+        return claimed
+    middle = known[len(known) // 2]
+    if claimed is not None and middle - OLDEST <= claimed and _believable(claimed, None, False, ahead):
+        return claimed
+    return min(at for at in known if abs(at - middle) <= OLDEST)
 
 
 def _believable(claimed: datetime, now: datetime | None, stated: bool, ahead: deque[Line]) -> bool:

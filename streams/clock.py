@@ -50,6 +50,7 @@ class Clock(Struct, kw_only=True):
                 self.watermark_ms = max(self.watermark_ms, min(holding) - self.lateness_ms)
         return self.watermark_ms
 
-    def oldest_ms(self) -> int:
-        """How far back the slowest input has come; 0 where there is none."""
-        return min((own.newest_ms for own in self.inputs.values()), default=0)
+    def oldest_ms(self, horizon_ms: int) -> int:
+        """How far the slowest input has come of those that were heard within the horizon; 0 where there is none."""
+        now_ms = max((own.heard_ms for own in self.inputs.values()), default=0)
+        return min((own.newest_ms for own in self.inputs.values() if now_ms - own.heard_ms <= horizon_ms), default=0)

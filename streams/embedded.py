@@ -35,16 +35,11 @@ class Embedded:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def append(self, values: Sequence[bytes]) -> None:
-        """Write messages down, durably when it returns. May be called from any thread. Raises StoreUnavailable."""
-        now = self.clock()
-        topics = [read_head(value).topic for value in values]
-        start = 0
-        for place in range(1, len(values) + 1):
-            if place == len(values) or topics[place] != topics[start]:
-                self.store.inbox_append(topics[start], values[start:place], now)
-                start = place
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.arrived.set)
+        """Write messages down, all or none, durably when it returns. For any thread. Raises StoreUnavailable."""
+        self.store.inbox_append_all([(read_head(value).topic, value) for value in values], self.clock())
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self.arrived.set)
 
     async def run(self, stop: asyncio.Event, tick_s: float = 1.0) -> None:
         """Until `stop`: read, observe, commit; and let time pass where nothing comes."""
@@ -59,6 +54,7 @@ class Embedded:
                 await asyncio.wait(waits, timeout=tick_s, return_when=asyncio.FIRST_COMPLETED)
                 for wait in waits:
                     wait.cancel()
+        self._loop = None
         await self.drain()
         await self.keeper.revoked({PARTITION})
 

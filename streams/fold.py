@@ -18,7 +18,7 @@ class OpenMinute(msgspec.Struct):
 
     devices: list[tuple[float, ...]] = []
     usage: list[tuple[float, ...]] = []
-    unpriced: dict[str, tuple[int, str, float, float]] = {}
+    unpriced: dict[str, tuple[int, str, int, int]] = {}
 
     def add_device(self, row: int, at_ms: int, values: tuple[float, ...]) -> None:
         """A sample: workload row, span_s, util, engine, sm, tensor, memory ratio, power_w, usd_per_hour."""
@@ -28,11 +28,11 @@ class OpenMinute(msgspec.Struct):
         """Usage: span_s, requests, errors, input, output, running, waiting, usd, reference_usd."""
         self.usage.append((row, at_ms, *values))
 
-    def add_unpriced(self, row: int, model: str, tokens: float, gpu_s: float) -> None:
-        """Usage without a price."""
+    def add_unpriced(self, row: int, model: str, tokens: int, gpu_ms: int) -> None:
+        """Usage without a price. Integers: their sum is the same in any order."""
         key = f"{row}\x1f{model}"
-        _, _, had_tokens, had_gpu_s = self.unpriced.get(key, (row, model, 0.0, 0.0))
-        self.unpriced[key] = (row, model, had_tokens + tokens, had_gpu_s + gpu_s)
+        _, _, had_tokens, had_gpu_ms = self.unpriced.get(key, (row, model, 0, 0))
+        self.unpriced[key] = (row, model, had_tokens + tokens, had_gpu_ms + gpu_ms)
 
     def close(self, end_s: int, lateness_s: int, changes: tuple[tuple[int, int, str, str], ...]) -> Minute:
         """The minute as detectors see it."""
@@ -41,14 +41,18 @@ class OpenMinute(msgspec.Struct):
             lateness_s=lateness_s,
             devices=_devices(self.devices),
             usage=_usage(self.usage),
-            unpriced=tuple(UnpricedUse(*self.unpriced[key]) for key in sorted(self.unpriced)),
+            unpriced=tuple(
+                UnpricedUse(row, model, float(tokens), gpu_ms / 1000)
+                for _, (row, model, tokens, gpu_ms) in sorted(self.unpriced.items())
+            ),
             changes=changes,
         )
 
 
 def _groups(rows: list[tuple[float, ...]], width: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Sorted columns, where each row's group begins, and where it ends (the latest by time)."""
-    table = np.array(sorted(rows), dtype=np.float64).reshape(len(rows), width)
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), width)
+    table = table[np.lexsort(table.T[::-1])]  # a total order, NaN last, whatever came first
     starts = np.flatnonzero(np.r_[True, table[1:, 0] != table[:-1, 0]]) if len(rows) else np.zeros(0, dtype=np.intp)
     ends = np.r_[starts[1:], len(rows)] - 1 if len(rows) else starts
     return table, starts, ends

@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from store.errors import AlreadyOpen, Fenced, StoreUnavailable
+from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.progress import Claim
 from store.store import Store
@@ -38,6 +38,7 @@ class Held(Struct):
     lock: asyncio.Lock
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
+    unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
 
 
 def no_unread(partition: int) -> frozenset[str]:
@@ -66,17 +67,19 @@ class Keeper:
         self.dead_letters, self.behind = dead_letters, behind
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
         self.held: dict[int, Held] = {}
+        self._claiming = asyncio.Lock()
         self.waiting_for_store = False
 
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
-        for partition in sorted(partitions - set(self.held)):
-            claim = await self._claim_patiently(partition)
-            pipeline = self.build(partition)
-            if claim.snapshot is not None:
-                pipeline.load(claim.snapshot, claim.offsets)
-            self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
-            log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
+        async with self._claiming:  # two claims of one partition at a time would fence each other
+            for partition in sorted(partitions - set(self.held)):
+                claim = await self._claim_patiently(partition)
+                pipeline = self.build(partition)
+                if claim.snapshot is not None:
+                    pipeline.load(claim.snapshot, claim.offsets)
+                self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+                log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
         return {
             (topic, partition): offset
             for partition in sorted(partitions & set(self.held))
@@ -90,7 +93,7 @@ class Keeper:
             async with held.lock:
                 try:
                     await self._write(partition, held, once=True)
-                except (Fenced, StoreUnavailable) as error:
+                except StoreError as error:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
                 self.held.pop(partition, None)
 
@@ -126,7 +129,8 @@ class Keeper:
         """Write everything now."""
         for partition, held in list(self.held.items()):
             async with held.lock:
-                await self._write(partition, held)
+                if self.held.get(partition) is held:
+                    await self._write(partition, held)
 
     async def _commit_if_due(self, partition: int, held: Held) -> None:
         due = monotonic() - held.committed_s >= self.commit_every_s or held.uncommitted >= self.commit_every
@@ -136,7 +140,7 @@ class Keeper:
     async def _write(self, partition: int, held: Held, *, once: bool = False) -> None:
         pipeline = held.pipeline
         self._measure(partition, pipeline)
-        facts = pipeline.drain()
+        facts = held.unwritten = _joined(held.unwritten, pipeline.drain())
         if not facts and not held.uncommitted:
             held.committed_s = monotonic()
             return
@@ -150,7 +154,7 @@ class Keeper:
             log.warning("partition_lost", partition=partition, reason=str(error))
             self.held.pop(partition, None)
             raise
-        held.committed_s, held.uncommitted = monotonic(), 0
+        held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
         self.metrics.committed(held.committed_s - began_s)
 
     async def _commit(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
@@ -220,6 +224,13 @@ class Keeper:
         if watermark is not None:
             self.metrics.watermark(partition, watermark)
             self.metrics.event_time_lag((self.clock() - watermark).total_seconds())
+
+
+def _joined(earlier: Facts | None, later: Facts) -> Facts:
+    """Facts in the order in which they were found."""
+    if not earlier:
+        return later
+    return Facts(**{name: getattr(earlier, name) + getattr(later, name) for name in Facts.__struct_fields__})
 
 
 def process_owner(kind: str) -> str:

@@ -7,7 +7,7 @@ transaction together with the offsets.
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,9 +23,9 @@ from streams.attribution import Attribution
 from streams.clock import Clock
 from streams.duplicates import Seen
 from streams.fold import NAN, OpenMinute
-from streams.formats.native import decode
+from streams.formats.native import decode, elements
 from streams.ledger_pages import LedgerPages
-from streams.pricing import Pricer
+from streams.pricing import Learnt, Pricer
 from streams.records import Record
 from streams.status import Statuses
 
@@ -98,7 +98,8 @@ class Pipeline:
     def observe(self, records: Sequence[Record], behind: AbstractSet[str] = frozenset()) -> None:
         """Take messages in the order of each topic. `behind` names the topics that have unread ones.
 
-        Messages before the next offset of their topic have been taken already and are passed over.
+        How they are cut into calls changes nothing: a minute closes at the message that completes it. Messages before
+        the next offset of their topic have been taken already and are passed over.
         """
         for record in records:
             if record.offset < self.offsets.get(record.topic, 0):
@@ -106,7 +107,6 @@ class Pipeline:
             self.offsets[record.topic] = record.offset + 1
             self._count(self.tally.records, record.topic)
             self._message(record, behind)
-        self._close()
 
     def tick(self, now: datetime, behind: AbstractSet[str] = frozenset()) -> None:
         """Time has passed without messages: inputs that have gone silent no longer hold the clock."""
@@ -142,7 +142,7 @@ class Pipeline:
                 "floor_hour": self.floor_hour,
                 "changes": self.changes,
                 "book": self.book.to_bytes(),
-                "learnt": {name: str(usd) for name, usd in sorted(self.pricer.learnt_usd_per_hour.items())},
+                "learnt": dict(sorted(self.pricer.learnt.items())),
             }
         )
 
@@ -161,6 +161,7 @@ class Pipeline:
         try:
             for detector in self.detectors:  # so that their columns are there to be filled
                 detector.look(self.fleet, OpenMinute().close(0, 0, ()))
+            self.statuses.declare(self.fleet)
             self.fleet.load(held["fleet"])
             self.pages.load(held["pages"])
             self.seen.load(held["seen"])
@@ -168,10 +169,11 @@ class Pipeline:
             self.open = msgspec.convert(held["open"], dict[int, OpenMinute])
             self.changes = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
             self.book = Book.from_bytes(held["book"], self.severity)
-            self.pricer.load_learnt(held["learnt"])
-        except (msgspec.MsgspecError, PanelError, KeyError, ValueError) as error:
+            self.pricer.learnt = msgspec.convert(held["learnt"], dict[str, Learnt])
+            self.next_minute = msgspec.convert(held["next_minute"], int)
+            self.floor_hour = msgspec.convert(held["floor_hour"], int)
+        except (msgspec.MsgspecError, PanelError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"snapshot of partition {self.partition} is damaged: {error}") from error
-        self.next_minute, self.floor_hour = held["next_minute"], held["floor_hour"]
         self.offsets = dict(offsets)
 
     def _message(self, record: Record, behind: AbstractSet[str]) -> None:
@@ -179,13 +181,13 @@ class Pipeline:
         events, faults = decode(record.value, self.limits.max_message_bytes)
         for fault in faults:
             self._set_aside(record, fault.index, fault.payload, "malformed", fault.reason)
-        newest_ms = 0
+        newest_ms, parts = 0, None
         for index, event in events:
             at_ms = _ms(event.at)
             unusable = self._unusable(event, at_ms, arrived_ms)
             if unusable is not None:
-                payload = record.value if len(events) + len(faults) == 1 else msgspec.json.encode(event)
-                self._set_aside(record, index, payload, *unusable)
+                parts = parts or elements(record.value)
+                self._set_aside(record, index, parts[index], *unusable)
                 continue
             newest_ms = max(newest_ms, at_ms)
             self._count(self.tally.events, type(event).__name__)
@@ -193,6 +195,7 @@ class Pipeline:
         if newest_ms:
             self.clock.take(record.topic, newest_ms, arrived_ms)
         self.clock.advance(arrived_ms, behind)
+        self._close()
 
     def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> tuple[str, str] | None:
         """Why an event's time can't be right, in a word and in words, before it touches the clock; else None."""
@@ -220,7 +223,7 @@ class Pipeline:
             self._change(event, at_ms)
 
     def _gpu_sample(self, topic: str, event: GpuSample, at_ms: int) -> None:
-        if not self.seen.first(event.device, at_ms):
+        if not self.seen.first(f"gpu|{event.device}", at_ms):
             self.tally.duplicates += 1
             return
         team = self.attribution.team(event.workload, event.team, event.labels)
@@ -228,7 +231,8 @@ class Pipeline:
         device = self.fleet.device(event.device, event.gpu_model, workload)
         name = self.fleet.workloads.keys[workload]
         span_ms = round(event.span_s * 1000)
-        rate = self.pricer.gpu_rate(event.gpu_model, event.workload, event.at)
+        begun_at = event.at - timedelta(milliseconds=span_ms)
+        rate = self.pricer.gpu_rate(event.gpu_model, event.workload, begun_at)
         nano_usd = 0 if rate is None else rate[0] * span_ms // HOUR_MS
         line = f"gpu|{event.gpu_model or 'unknown'}|{rate[1] if rate else 'unpriced'}"
         self.pages.add(name, line, at_ms, span_ms, nano_usd=nano_usd, gpu_ms=span_ms)
@@ -252,10 +256,10 @@ class Pipeline:
             ),
         )
         if rate is None:
-            minute.add_unpriced(workload, event.gpu_model or "unknown accelerator", 0.0, event.span_s)
+            minute.add_unpriced(workload, event.gpu_model or "unknown accelerator", 0, span_ms)
 
     def _token_usage(self, topic: str, event: TokenUsage, at_ms: int) -> None:
-        if not self.seen.first(event.event_id, at_ms):
+        if not self.seen.first(f"tokens|{event.event_id}", at_ms):
             self.tally.duplicates += 1
             return
         team = self.attribution.team(event.workload, event.team, event.labels)
@@ -301,7 +305,7 @@ class Pipeline:
             ),
         )
         if unpriced:
-            minute.add_unpriced(workload, event.model, float(unpriced), 0.0)
+            minute.add_unpriced(workload, event.model, unpriced, 0)
 
     def _charge(self, event: Charge) -> None:
         self.pricer.learn(event)
@@ -363,7 +367,9 @@ class Pipeline:
             self._judge(first)
             first += 1
         self.next_minute = ready
-        self.floor_hour = max(self.floor_hour, self.clock.oldest_ms() // HOUR_MS - self.limits.horizon_h)
+        self.floor_hour = max(
+            self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
+        )
         self.pages.forget(self.floor_hour)
         self.seen.forget(self.floor_hour)
 

@@ -9,14 +9,29 @@ from fnmatch import fnmatchcase
 
 from genai_prices import Usage, calc_price
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from detectors.events import Charge, TokenUsage
 
 NANO = Decimal(10**9)
+MOST_MODELS = 10_000  # remembered at a time
+# Units of a bill in which an accelerator's time is counted; "GB-Hours" and the like are not its time.
+HOUR_UNITS = frozenset(
+    {"h", "hr", "hrs", "hour", "hours"}
+    | {
+        f"{what}{sep}{unit}"
+        for what in ("gpu", "accelerator")
+        for sep in " -"
+        for unit in ("hr", "hrs", "hour", "hours")
+    }
+)
 
 
 class GpuPrice(Struct, frozen=True, kw_only=True):
-    """A row of the book for accelerators: the first whose glob matches the model, and that is in force, wins."""
+    """A row of the book for accelerators: the first glob that matches the model wins, of its rows the latest in force.
+
+    A glob of which no row is in force yet is passed over.
+    """
 
     model: str  # glob on gpu_model
     usd_per_hour: Decimal
@@ -68,13 +83,21 @@ SHIPPED_GPU_USD_PER_HOUR: tuple[tuple[str, str], ...] = (
 )
 
 
+class Learnt(Struct, frozen=True):
+    """What an accelerator of a workload cost, and the charge that said so."""
+
+    period_end: datetime
+    delivered_at: datetime
+    usd_per_hour: Decimal
+
+
 class Pricer:
     """Prices events by the order of the contract. Learns an accelerator's rate from its workload's own charges."""
 
     def __init__(self, book: PriceBook) -> None:
         """The owner's book comes before all but reported costs."""
         self.book = book
-        self.learnt_usd_per_hour: dict[str, Decimal] = {}
+        self.learnt: dict[str, Learnt] = {}
         self._gpu: dict[str, list[tuple[datetime, int, str]]] = {}
         self._tokens: dict[tuple[str, str], list[TokenPrice]] = {}
         for row in sorted(book.tokens, key=lambda row: row.since):
@@ -83,20 +106,21 @@ class Pricer:
 
     def gpu_rate(self, model: str | None, workload: str, at: datetime) -> tuple[int, str] | None:
         """Nano-dollars an hour of one accelerator at a moment, and the source; None where none knows it."""
+        learnt = self.learnt.get(workload)
         for since, nano_usd_per_hour, source in self._rates(model or ""):
-            if source == "shipped" and workload in self.learnt_usd_per_hour:
+            if source == "shipped" and learnt is not None:
                 break
             if since <= at:
                 return nano_usd_per_hour, source
-        learnt = self.learnt_usd_per_hour.get(workload)
-        return (_nano(learnt), "learnt") if learnt is not None else None
+        return (_nano(learnt.usd_per_hour), "learnt") if learnt is not None else None
 
     def _rates(self, model: str) -> list[tuple[datetime, int, str]]:
         rates = self._gpu.get(model)
         if rates is None:
-            rates = [
-                (row.since, _nano(row.usd_per_hour), "book") for row in self.book.gpu if fnmatchcase(model, row.model)
-            ]
+            fitting = [row for row in self.book.gpu if fnmatchcase(model, row.model)]
+            globs = list(dict.fromkeys(row.model for row in fitting))
+            fitting.sort(key=lambda row: (globs.index(row.model), -row.since.timestamp()))
+            rates = [(row.since, _nano(row.usd_per_hour), "book") for row in fitting]
             if model:
                 start = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
                 rates += [
@@ -104,21 +128,24 @@ class Pricer:
                     for glob, usd in SHIPPED_GPU_USD_PER_HOUR
                     if fnmatchcase(model, glob)
                 ][:1]
+            if len(self._gpu) >= MOST_MODELS:
+                self._gpu.clear()
             self._gpu[model] = rates
         return rates
 
     def learn(self, charge: Charge) -> None:
-        """Take the rate of a workload's accelerators from a charge that says how many hours it is for."""
-        unit = (charge.consumed_unit or "").lower()
-        quantity = charge.consumed_quantity
-        if charge.workload and quantity and quantity > 0 and "hour" in unit and charge.charge_category == "Usage":
-            rate = charge.effective_cost / quantity
-            if 0 < rate <= 1000:
-                self.learnt_usd_per_hour[charge.workload] = rate
+        """Take the rate of a workload's accelerators from a charge that says how many hours it is for.
 
-    def load_learnt(self, learnt: dict[str, str]) -> None:
-        """Take learnt rates, in dollars an hour by workload, from a snapshot."""
-        self.learnt_usd_per_hour = {workload: Decimal(usd) for workload, usd in learnt.items()}
+        Of a workload's charges the one for the latest period counts: an old one delivered again changes nothing.
+        """
+        quantity, unit = charge.consumed_quantity, (charge.consumed_unit or "").lower()
+        usage = charge.charge_category == "Usage" and charge.charge_class is None and unit in HOUR_UNITS
+        if not usage or charge.workload is None or quantity is None or quantity <= 0:
+            return
+        rate = Learnt(charge.charge_period_end, charge.at, charge.effective_cost / quantity)
+        known = self.learnt.get(charge.workload)
+        if 0 < rate.usd_per_hour <= 1000 and (known is None or astuple(known) <= astuple(rate)):
+            self.learnt[charge.workload] = rate
 
     def tokens(self, event: TokenUsage) -> Cost | None:
         """What a token event costs, None where no source knows its model."""
@@ -151,7 +178,7 @@ class Pricer:
                 usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at
             )
         except LookupError:
-            if len(self._unknown) < 10_000:
+            if len(self._unknown) < MOST_MODELS:
                 self._unknown.add(key)
             return None
         return _nano(found.total_price)

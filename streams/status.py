@@ -17,12 +17,17 @@ class Statuses:
         self._rows: set[int] = set()
         self._end_s = 0
 
+    @staticmethod
+    def declare(fleet: Fleet) -> None:
+        """The columns that are kept here."""
+        fleet.workloads.declare("status_s", "f8", 0.0)
+        fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
+        fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
+
     def take(self, fleet: Fleet, minute: Minute) -> None:
         """Note a complete minute."""
+        self.declare(fleet)
         workloads = fleet.workloads
-        workloads.declare("status_s", "f8", 0.0)
-        workloads.declare("token_usd_per_hour", "f8", 0.0)
-        workloads.declare("tokens_per_minute", "f8", np.nan)
         usage = minute.usage
         if len(usage.row):
             span_s = np.maximum(usage.span_s, 60.0)

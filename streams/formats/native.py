@@ -23,6 +23,7 @@ class Fault:
 
 def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], list[Fault]]:
     """The events of a message with their places, and its faults. Never raises for what the bytes hold."""
+    events: list[tuple[int, Event]]
     if not message:
         return [], [Fault(0, message, "empty message")]
     if len(message) > max_bytes:
@@ -30,22 +31,31 @@ def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], lis
     try:
         if message.lstrip()[:1] != b"[":
             return [(0, _single(message))], []
-        return list(enumerate(_envelope.decode(message))), []
+        events = list(enumerate(_envelope.decode(message)))
+        if len(message) <= MAX_EVENT_BYTES or max(map(len, elements(message))) <= MAX_EVENT_BYTES:
+            return events, []
     except (ValidationError, DecodeError, RecursionError, ValueError) as error:
         if message.lstrip()[:1] != b"[":
             return [], [Fault(0, message, _words(error))]
     try:
-        parts = _raw.decode(message)
+        parts = elements(message)
     except (DecodeError, RecursionError, ValueError) as error:
         return [], [Fault(0, message, _words(error))]
-    events: list[tuple[int, Event]] = []
+    events = []
     faults = []
     for index, part in enumerate(parts):
         try:
-            events.append((index, _single(bytes(part))))
+            events.append((index, _single(part)))
         except (ValidationError, DecodeError, RecursionError, ValueError) as error:
-            faults.append(Fault(index, bytes(part), _words(error)))
+            faults.append(Fault(index, part, _words(error)))
     return events, faults
+
+
+def elements(message: bytes) -> list[bytes]:
+    """The bytes of each event of a message that can be decoded, by its place."""
+    if message.lstrip()[:1] != b"[":
+        return [message]
+    return [bytes(part) for part in _raw.decode(message)]
 
 
 def _single(message: bytes) -> Event:

@@ -1,0 +1,153 @@
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from msgspec.structs import asdict
+
+from store.errors import StoreUnavailable
+from store.inbox import InboxRow
+from store.store import Store
+from streams import embedded as embedded_module
+from streams.embedded import Embedded
+from streams.keeper import Keeper
+from streams.metrics import Metrics
+from tests.streams.events import HOUR, MINUTE, NOON, change, charge, encoded, gpu, nano_usd, pipeline, usage
+
+SAMPLE_NANO_USD, WINDOW_NANO_USD = 33_333_333, 6_500_000
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = Store.open("sqlite://")
+    yield opened
+    opened.close()
+
+
+def runner(store: Store, now: datetime = NOON + HOUR) -> Embedded:
+    keeper = Keeper(
+        store=store,
+        build=lambda partition: pipeline(partition=partition),
+        owner="me",
+        clock=lambda: now,
+        metrics=Metrics("test"),
+    )
+    return Embedded(store, keeper, lambda: now)
+
+
+def spent(store: Store) -> int:
+    return sum(nano_usd(store.ledger_rows(NOON - 10 * HOUR, NOON + 100 * HOUR)).values())
+
+
+async def run_until_read(embedded: Embedded, next_offset: int) -> None:
+    """Run until the inbox is read up to there, and stop."""
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(embedded.run(stop, tick_s=0.01))
+    async with asyncio.timeout(20):
+        while embedded._next < next_offset:
+            await asyncio.sleep(0)
+        stop.set()
+        await running
+
+
+def test_what_is_appended_is_on_disk_in_order_with_its_topic(store):
+    values = [encoded(value) for value in (gpu(), usage(), b"nonsense", charge(), change(), [gpu(), usage()])]
+
+    runner(store).append(values)
+
+    assert [asdict(row) for row in store.inbox_read(0, 10)] == [
+        {"offset": place, "topic": topic, "value": value, "arrived_at": NOON + HOUR}
+        for place, (topic, value) in enumerate(
+            zip(
+                ("gpu.samples", "token.usage", "unknown", "billing.charges", "ops.changes", "gpu.samples"),
+                values,
+                strict=True,
+            ),
+            start=1,
+        )
+    ]
+
+
+def test_a_request_of_several_topics_is_kept_whole_or_not_at_all(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path}/s.db")
+    unsound: list = [encoded(gpu()), encoded(usage()), object()]
+    embedded = runner(store)
+
+    with pytest.raises(Exception, match="object"):
+        store.inbox_append_all([("gpu.samples", unsound[0]), ("token.usage", unsound[1]), ("x", unsound[2])], NOON)
+    assert store.inbox_depth() == 0
+    embedded.append(unsound[:2])
+
+    assert store.inbox_depth() == 2
+    store.close()
+
+
+def test_a_request_that_is_sent_again_changes_no_dollars(store):
+    embedded = runner(store)
+    body = [encoded(gpu()), encoded(usage()), encoded([gpu(NOON + MINUTE), usage(NOON + MINUTE)])]
+
+    for part in (body[:1], body[:2], body, body):
+        embedded.append(part)
+    asyncio.run(run_until_read(embedded, 10))
+
+    assert spent(store) == 2 * SAMPLE_NANO_USD + 2 * WINDOW_NANO_USD
+
+
+def test_a_time_that_no_clock_knows_is_kept_and_set_aside(store):
+    embedded = runner(store)
+    bad = encoded(gpu(at="0001-01-01T00:00:00+14:00"))
+
+    embedded.append([bad, encoded(gpu())])
+    asyncio.run(run_until_read(embedded, 3))
+
+    assert spent(store) == SAMPLE_NANO_USD
+    assert store.reject_counts() != {}
+
+
+def test_a_second_run_goes_on_where_the_first_ended(store):
+    embedded = runner(store)
+    embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(5)])
+    asyncio.run(run_until_read(embedded, 6))
+    embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(5, 8)])
+
+    again = runner(store)
+    asyncio.run(run_until_read(again, 9))
+
+    assert spent(store) == 8 * SAMPLE_NANO_USD
+    assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 9}
+
+
+def test_the_inbox_is_pruned_only_of_what_a_snapshot_holds(store, monkeypatch):
+    monkeypatch.setattr(embedded_module, "PRUNE_EVERY", 10)
+    embedded = runner(store)
+    embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(25)])
+
+    asyncio.run(run_until_read(embedded, 26))
+
+    assert store.inbox_depth() == 0
+    assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 26}
+    assert spent(store) == 25 * SAMPLE_NANO_USD
+    embedded.append([encoded(gpu(NOON + HOUR))])
+    assert [row.offset for row in store.inbox_read(0, 5)] == [26]
+
+
+def test_a_store_that_is_away_while_reading_loses_nothing(store):
+    class Away:
+        def __init__(self) -> None:
+            self.left = 3
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def inbox_read(self, after_offset: int, limit: int) -> list[InboxRow]:
+            if self.left:
+                self.left -= 1
+                raise StoreUnavailable("away")
+            return store.inbox_read(after_offset, limit)
+
+    embedded = runner(Away())
+    embedded.append([encoded(gpu())])
+
+    asyncio.run(run_until_read(embedded, 2))
+
+    assert spent(store) == SAMPLE_NANO_USD

@@ -1,0 +1,103 @@
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.facts import LedgerRow
+from streams.ledger_pages import HOUR_MS, LedgerPages
+from tests.streams.events import CHAT, HOUR, NOON
+
+NOON_MS = round(NOON.timestamp() * 1000)
+LINE = "gpu|H100|book"
+LAWFUL = settings(derandomize=True, max_examples=200, deadline=None)
+
+
+def drained(pages: LedgerPages) -> dict[str, tuple[int, float]]:
+    return {f"{row.hour:%H}": (row.nano_usd, row.gpu_s) for row in pages.drain({})}
+
+
+def test_a_span_over_the_hour_is_split_in_proportion():
+    pages = LedgerPages()
+
+    pages.add(CHAT, LINE, NOON_MS + 15 * 60_000, 60 * 60_000, nano_usd=4_000_000_001, gpu_ms=3_600_000)
+
+    assert drained(pages) == {"11": (3_000_000_000, 2700.0), "12": (1_000_000_001, 900.0)}
+
+
+def test_a_span_that_ends_at_the_hour_belongs_to_the_hour_before():
+    pages = LedgerPages()
+
+    pages.add(CHAT, LINE, NOON_MS, 30_000, nano_usd=7)
+    pages.add(CHAT, LINE, NOON_MS, 0, nano_usd=5)
+
+    assert drained(pages) == {"11": (7, 0.0), "12": (5, 0.0)}
+
+
+@LAWFUL
+@given(
+    end_ms=st.integers(10 * HOUR_MS, 40 * HOUR_MS),
+    span_ms=st.integers(0, 9 * HOUR_MS),
+    amounts=st.tuples(*[st.integers(0, 10**15)] * 6),
+)
+def test_the_parts_are_the_whole_to_the_last_nano_dollar(end_ms, span_ms, amounts):
+    names = ("nano_usd", "gpu_ms", "requests", "input_tokens", "output_tokens", "unpriced_tokens")
+    pages = LedgerPages()
+
+    pages.add(CHAT, LINE, end_ms, span_ms, **dict(zip(names, amounts, strict=True)))
+
+    parts = {hour: page[CHAT, LINE] for hour, page in pages.pages.items()}
+    assert tuple(sum(getattr(sums, name) for sums in parts.values()) for name in names) == amounts
+    assert all(getattr(sums, name) >= 0 for sums in parts.values() for name in names)
+    assert min(parts) >= (end_ms - span_ms) // HOUR_MS
+    for hour, sums in parts.items():
+        covered_ms = min(end_ms, (hour + 1) * HOUR_MS) - max(end_ms - span_ms, hour * HOUR_MS)
+        assert span_ms == 0 or abs(sums.nano_usd - amounts[0] * covered_ms / span_ms) <= 1 + amounts[0] * 1e-12
+
+
+def test_drain_gives_absolute_figures_of_what_changed():
+    pages = LedgerPages()
+    pages.add(CHAT, LINE, NOON_MS + 60_000, 60_000, nano_usd=1, gpu_ms=60_000)
+    pages.add(CHAT, "other", NOON_MS + 60_000, 60_000, nano_usd=9, requests=2, input_tokens=3, output_tokens=4)
+    first = pages.drain({CHAT: "search"})
+    pages.add(CHAT, LINE, NOON_MS + 120_000, 60_000, nano_usd=2, gpu_ms=60_000)
+
+    row = LedgerRow(hour=NOON, workload=CHAT, line=LINE, team="search", nano_usd=1, gpu_s=60.0)
+    other = LedgerRow(
+        hour=NOON, workload=CHAT, line="other", team="search", nano_usd=9, requests=2, input_tokens=3, output_tokens=4
+    )
+    assert first == [row, other]
+    assert pages.drain({}) == [
+        LedgerRow(hour=NOON, workload=CHAT, line=LINE, team=None, nano_usd=3, gpu_s=120.0),
+    ]
+    assert pages.drain({}) == []
+
+
+def test_old_hours_go_once_they_are_written_and_not_before():
+    pages = LedgerPages()
+    hour = NOON_MS // HOUR_MS
+    pages.add(CHAT, LINE, NOON_MS + 1, 1, nano_usd=1)
+
+    pages.forget(hour + 1)
+    rows = pages.drain({})
+    pages.forget(hour + 1)
+
+    assert [row.hour for row in rows] == [NOON]
+    assert pages.pages == {}
+
+
+def test_a_trip_through_bytes_keeps_every_sum_and_marks_none_as_changed():
+    pages, loaded = LedgerPages(), LedgerPages()
+    for number in range(5):
+        pages.add(f"a/b/{number}", LINE, NOON_MS + number * HOUR_MS + 1, 2 * HOUR_MS, nano_usd=10**9 + number)
+    pages.drain({})
+
+    loaded.load(pages.to_bytes())
+    assert loaded.drain({}) == []
+    loaded.add("a/b/0", LINE, NOON_MS + 1, 1, nano_usd=1)
+    pages.add("a/b/0", LINE, NOON_MS + 1, 1, nano_usd=1)
+
+    assert loaded.pages == pages.pages
+    assert loaded.drain({}) == pages.drain({})
+    assert {NOON - HOUR, NOON + timedelta(hours=4)} <= {
+        NOON + timedelta(hours=h - NOON_MS // HOUR_MS) for h in pages.pages
+    }
