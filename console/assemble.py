@@ -39,6 +39,7 @@ from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.duties import Duties
 from streams.forecast_duty import ForecastDuty
+from streams.kafka_login import KafkaLogin
 from streams.keeper import DeadLetters, Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
@@ -316,6 +317,23 @@ def kafka_topics(settings: Settings) -> Mapping[str, str]:
         "billing.charges": topics.charges,
         "ops.changes": topics.changes,
     }
+
+
+def kafka_login(settings: Settings) -> KafkaLogin:
+    """How all clients log in."""
+    wanted = settings.kafka.security
+    return KafkaLogin(
+        protocol=wanted.protocol,
+        sasl_mechanism=wanted.sasl_mechanism,
+        username=wanted.username,
+        password=None if wanted.password is None else wanted.password.get_secret_value(),
+        ca_file=wanted.ca_file,
+    )
+
+
+def kafka_bootstrap(settings: Settings) -> str:
+    """The brokers' addresses, with commas."""
+    return ",".join(settings.kafka.bootstrap_servers)
 
 
 def version() -> str:

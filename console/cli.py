@@ -2,7 +2,7 @@
 
 import typer
 
-from console.commands import config, replay, run, version, workers
+from console.commands import config, produce, replay, run, topics, version, workers
 from console.exits import EXIT_CODES, Commands
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command("run", epilog=run.RUN_EPILOG)(run.run)
 app.command("demo", epilog=run.DEMO_EPILOG)(run.demo)
 app.command("worker", epilog=workers.WORKER_EPILOG)(workers.worker)
 app.command("serve", epilog=workers.SERVE_EPILOG)(workers.serve)
+app.add_typer(topics.app, name="topics")
+app.command("produce", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", epilog=replay.EPILOG)(replay.replay)
 app.command("version")(version.show_version)
 

@@ -14,11 +14,9 @@ from starlette.routing import Route
 from console import assemble
 from console.metrics_page import metrics_answer
 from console.service import Parts, Server, tick_keeper
-from console.settings import Settings
 from store.facts import RejectRow
 from streams.app import KafkaSettings
 from streams.dead_letters import DeadLetterProducer
-from streams.kafka_login import KafkaLogin
 from streams.keeper import DeadLetters
 from streams.topics import KafkaUnreachable
 from streams.worker import Worker
@@ -28,29 +26,12 @@ log = structlog.get_logger()
 LONGEST_WAIT_S = 15.0
 
 
-def kafka_login(settings: Settings) -> KafkaLogin:
-    """How all clients log in."""
-    wanted = settings.kafka.security
-    return KafkaLogin(
-        protocol=wanted.protocol,
-        sasl_mechanism=wanted.sasl_mechanism,
-        username=wanted.username,
-        password=None if wanted.password is None else wanted.password.get_secret_value(),
-        ca_file=wanted.ca_file,
-    )
-
-
-def bootstrap(settings: Settings) -> str:
-    """The brokers' addresses, with commas."""
-    return ",".join(settings.kafka.bootstrap_servers)
-
-
 async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, duties: bool = True) -> int:
     """Consume until SIGTERM or Ctrl-C; returns the exit code."""
     settings = parts.settings
-    login, topics = kafka_login(settings), assemble.kafka_topics(settings)
+    login, topics = assemble.kafka_login(settings), assemble.kafka_topics(settings)
     dead = DeadLetterProducer(
-        bootstrap=bootstrap(settings),
+        bootstrap=assemble.kafka_bootstrap(settings),
         topic=settings.kafka.dead_letter_topic,
         topics=topics,
         group=settings.kafka.group,
@@ -75,7 +56,11 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     )
     worker = Worker(
         KafkaSettings(
-            bootstrap=bootstrap(settings), group=settings.kafka.group, topics=topics, instance_id=instance, login=login
+            bootstrap=assemble.kafka_bootstrap(settings),
+            group=settings.kafka.group,
+            topics=topics,
+            instance_id=instance,
+            login=login,
         ),
         keeper,
         clock=assemble.now_utc,

@@ -100,8 +100,16 @@ class ProgressPart(Part):
             write_notices(connection, facts.notices)
 
     def low_watermark(self) -> datetime | None:
-        """Event time up to which every partition is complete; None while none has come that far."""
-        query = select(func.min(PROGRESS.watermark_at)).where(PROGRESS.partition >= 0)
+        """Event time up to which every partition is complete; None while one has not begun."""
+        query = select(PROGRESS.watermark_at).where(PROGRESS.partition >= 0)
         with self._database.reading() as connection:
-            low: datetime | None = connection.execute(query).scalar_one()
-            return low
+            found: list[datetime | None] = list(connection.scalars(query))
+        known = [at for at in found if at is not None]
+        return min(known) if known and len(known) == len(found) else None
+
+    def high_watermark(self) -> datetime | None:
+        """Event time up to which the furthest partition is complete; None while none has begun."""
+        query = select(func.max(PROGRESS.watermark_at)).where(PROGRESS.partition >= 0)
+        with self._database.reading() as connection:
+            high: datetime | None = connection.execute(query).scalar_one()
+            return high

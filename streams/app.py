@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -169,8 +169,8 @@ class Consumption:
                 current.sort(key=lambda event: (event.message.partition, event.message.offset))
                 for partition, group in groupby(current, key=lambda event: event.message.partition):
                     handled = list(group)
-                    arrived_at = self._clock()
-                    await self._handler.handle([_record(topic, event, arrived_at) for event in handled])
+                    now = self._clock()
+                    await self._handler.handle([_record(topic, event, now) for event in handled])
                     self._next[(topic, partition)] = handled[-1].message.offset + 1
                     _give_free(handled)
 
@@ -327,8 +327,11 @@ def _give_free(events: Sequence[EventT[bytes]]) -> None:
         event.message.acked = False
 
 
-def _record(topic: str, event: EventT[bytes], arrived_at: datetime) -> Record:
+def _record(topic: str, event: EventT[bytes], now: datetime) -> Record:
+    """A message arrived when Kafka dated it, and not in the future: read again, or late, it is judged the same."""
     message = event.message
+    dated = cast("float | None", message.timestamp)  # by the broker, for topics that we made
+    arrived_at = now if not dated else min(now, datetime.fromtimestamp(dated, UTC))
     return Record(
         topic=topic,
         partition=message.partition,

@@ -13,7 +13,7 @@ class Input(Struct):
     """One topic of the partition. Times in epoch milliseconds."""
 
     newest_ms: int  # the newest event time that was met
-    heard_ms: int  # arrival of the latest message
+    heard_ms: int  # when the latest message was taken
 
 
 class Clock(Struct, kw_only=True):
@@ -29,17 +29,17 @@ class Clock(Struct, kw_only=True):
         own = self.inputs.get(topic)
         return at_ms <= self.watermark_ms or (own is not None and at_ms < own.newest_ms - self.lateness_ms)
 
-    def take(self, topic: str, newest_ms: int, arrived_ms: int) -> None:
-        """Note a message: its newest event time, and when it arrived."""
+    def take(self, topic: str, newest_ms: int, heard_ms: int) -> None:
+        """Note a message: its newest event time, and when it was heard."""
         own = self.inputs.get(topic)
         if own is None:
-            self.inputs[topic] = Input(newest_ms, arrived_ms)
+            self.inputs[topic] = Input(newest_ms, heard_ms)
         else:
             own.newest_ms = max(own.newest_ms, newest_ms)
-            own.heard_ms = max(own.heard_ms, arrived_ms)
+            own.heard_ms = max(own.heard_ms, heard_ms)
 
     def advance(self, now_ms: int, behind: AbstractSet[str] = frozenset()) -> int:
-        """The watermark at arrival time `now_ms`; `behind` names the inputs with unread messages. Never goes back."""
+        """The watermark at `now_ms`; `behind` names the inputs with unread messages. Never goes back."""
         if all(topic in self.inputs for topic in behind):
             holding = [
                 own.newest_ms
@@ -49,6 +49,14 @@ class Clock(Struct, kw_only=True):
             if holding:
                 self.watermark_ms = max(self.watermark_ms, min(holding) - self.lateness_ms)
         return self.watermark_ms
+
+    def silent(self, now_ms: int) -> bool:
+        """Whether no input has been heard of for so long that none holds the clock."""
+        return all(now_ms - own.heard_ms > self.silence_ms for own in self.inputs.values())
+
+    def follow(self, watermark_ms: int) -> None:
+        """Go on to where others have come. Never goes back."""
+        self.watermark_ms = max(self.watermark_ms, watermark_ms)
 
     def oldest_ms(self, horizon_ms: int) -> int:
         """How far the slowest input has come of those that were heard within the horizon; 0 where there is none."""

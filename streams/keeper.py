@@ -28,6 +28,9 @@ log = structlog.get_logger()
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
+FOLLOW_EVERY_S = 5.0
+COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
+LONGEST_UNCOMMITTED_S = 10.0
 
 
 class Held(Struct):
@@ -39,6 +42,8 @@ class Held(Struct):
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
     unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
+    commit_s: float = 0.0  # how long the last commit took
+    watermark: datetime | None = None  # as the store has it
 
 
 def no_unread(partition: int) -> frozenset[str]:
@@ -69,6 +74,8 @@ class Keeper:
         self.held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
         self.waiting_for_store = False
+        self._followed_s = float("-inf")
+        self._furthest: datetime | None = None
 
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
@@ -109,21 +116,40 @@ class Keeper:
             async with held.lock:
                 if self.held.get(partition) is not held:  # lost while we waited: its next owner reads this again
                     continue
-                held.pipeline.observe(batch, self.behind(partition))
+                held.pipeline.observe(batch, self.behind(partition), self.clock())
                 held.uncommitted += len(batch)
                 await self._commit_if_due(partition, held)
 
     async def tick(self) -> None:
-        """Time passes without messages: silent inputs let the clock go on; what is in memory is written."""
+        """Time passes without messages: silent inputs let the clock go on; what is in memory is written.
+
+        As a silent input goes along with the other inputs of its partition, a silent partition goes along with the rest
+        of the service: what it lost would never be told otherwise, and it would hold up the forecasts.
+        """
         for partition, held in list(self.held.items()):
             async with held.lock:
                 if self.held.get(partition) is not held:
                     continue
-                held.pipeline.tick(self.clock(), self.behind(partition))
+                now, unread = self.clock(), self.behind(partition)
+                held.pipeline.tick(now, unread)
+                if not unread and held.pipeline.silent(now):
+                    await self._follow(held.pipeline)
                 try:
                     await self._commit_if_due(partition, held)
                 except Fenced:
                     continue  # said and dropped already; whoever has it now goes on
+
+    async def _follow(self, pipeline: Pipeline) -> None:
+        if monotonic() - self._followed_s >= FOLLOW_EVERY_S:
+            self._followed_s = monotonic()
+            try:
+                self._furthest = await asyncio.to_thread(self.store.high_watermark)
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", reason=str(error))
+        known = [self._furthest, *(held.pipeline.watermark for held in self.held.values())]
+        furthest = max((at for at in known if at is not None), default=None)
+        if furthest is not None:
+            pipeline.follow(furthest)
 
     async def flush(self) -> None:
         """Write everything now."""
@@ -133,7 +159,8 @@ class Keeper:
                     await self._write(partition, held)
 
     async def _commit_if_due(self, partition: int, held: Held) -> None:
-        due = monotonic() - held.committed_s >= self.commit_every_s or held.uncommitted >= self.commit_every
+        wait_s = min(max(self.commit_every_s, held.commit_s / COMMIT_SHARE_RATIO), LONGEST_UNCOMMITTED_S)
+        due = monotonic() - held.committed_s >= wait_s or held.uncommitted >= self.commit_every
         if due or held.pipeline.facts.notices:
             await self._write(partition, held)
 
@@ -141,7 +168,7 @@ class Keeper:
         pipeline = held.pipeline
         self._measure(partition, pipeline)
         facts = held.unwritten = _joined(held.unwritten, pipeline.drain())
-        if not facts and not held.uncommitted:
+        if not facts and not held.uncommitted and pipeline.watermark == held.watermark:
             held.committed_s = monotonic()
             return
         if self.dead_letters is not None and facts.rejects:
@@ -155,7 +182,8 @@ class Keeper:
             self.held.pop(partition, None)
             raise
         held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
-        self.metrics.committed(held.committed_s - began_s)
+        held.watermark, held.commit_s = pipeline.watermark, held.committed_s - began_s
+        self.metrics.committed(held.commit_s)
 
     async def _commit(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
         pipeline = held.pipeline

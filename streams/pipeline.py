@@ -95,22 +95,35 @@ class Pipeline:
         self.changes: list[tuple[int, int, str, str]] = []
         self.facts, self.tally = Facts(), Tally()
 
-    def observe(self, records: Sequence[Record], behind: AbstractSet[str] = frozenset()) -> None:
+    def observe(
+        self, records: Sequence[Record], behind: AbstractSet[str] = frozenset(), now: datetime | None = None
+    ) -> None:
         """Take messages in the order of each topic. `behind` names the topics that have unread ones.
 
         How they are cut into calls changes nothing: a minute closes at the message that completes it. Messages before
-        the next offset of their topic have been taken already and are passed over.
+        the next offset of their topic have been taken already and are passed over. `now`: when they are taken, where that may
+        be long after they arrived; silence is counted from it.
         """
+        now_ms = None if now is None else _ms(now)
         for record in records:
             if record.offset < self.offsets.get(record.topic, 0):
                 continue
             self.offsets[record.topic] = record.offset + 1
             self._count(self.tally.records, record.topic)
-            self._message(record, behind)
+            self._message(record, behind, now_ms)
 
     def tick(self, now: datetime, behind: AbstractSet[str] = frozenset()) -> None:
         """Time has passed without messages: inputs that have gone silent no longer hold the clock."""
         self.clock.advance(_ms(now), behind)
+        self._close()
+
+    def silent(self, now: datetime) -> bool:
+        """Whether no input holds the clock any more."""
+        return self.clock.silent(_ms(now))
+
+    def follow(self, watermark: datetime) -> None:
+        """Go on with the rest of the service: for a partition that has read everything and hears nothing more."""
+        self.clock.follow(_ms(watermark) // MINUTE_MS * MINUTE_MS)
         self._close()
 
     def finish(self) -> None:
@@ -176,8 +189,9 @@ class Pipeline:
             raise SnapshotError(f"snapshot of partition {self.partition} is damaged: {error}") from error
         self.offsets = dict(offsets)
 
-    def _message(self, record: Record, behind: AbstractSet[str]) -> None:
+    def _message(self, record: Record, behind: AbstractSet[str], now_ms: int | None) -> None:
         arrived_ms = _ms(record.arrived_at)
+        heard_ms = arrived_ms if now_ms is None else now_ms
         events, faults = decode(record.value, self.limits.max_message_bytes)
         for fault in faults:
             self._set_aside(record, fault.index, fault.payload, "malformed", fault.reason)
@@ -193,8 +207,8 @@ class Pipeline:
             self._count(self.tally.events, type(event).__name__)
             self._event(record.topic, event, at_ms)
         if newest_ms:
-            self.clock.take(record.topic, newest_ms, arrived_ms)
-        self.clock.advance(arrived_ms, behind)
+            self.clock.take(record.topic, newest_ms, heard_ms)
+        self.clock.advance(heard_ms, behind)
         self._close()
 
     def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> tuple[str, str] | None:

@@ -135,9 +135,12 @@ def topic_config(retention_s: float, extra_bytes: int = 0) -> dict[str, str]:
     compression.type=uncompressed makes the broker unpack each batch and judge its true length against
     max.message.bytes: a few kilobytes that unpack to gigabytes are refused there, and never reach a consumer, whose
     client would unpack them without a bound. The price is disk and network in plain JSON.
+    message.timestamp.type=LogAppendTime makes the broker's clock say when an event arrived: an event dated ahead of
+    its arrival is told as such however late it is read, and old events sent today are kept for the whole retention.
     """
     return {
         "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(int(retention_s * 1000)),
         "compression.type": "uncompressed",
         "max.message.bytes": str(MAX_MESSAGE_BYTES + extra_bytes),

@@ -42,6 +42,7 @@ def test_absent_topics_are_made_alike_and_a_second_time_changes_nothing(kafka_br
         "cleanup.policy": "delete",
         "compression.type": "uncompressed",
         "max.message.bytes": "1048576",
+        "message.timestamp.type": "LogAppendTime",
         "retention.ms": "3600000",
     }
     assert topic_settings(kafka_broker, dead)["max.message.bytes"] == "1114112"
@@ -107,5 +108,5 @@ def topic_settings(bootstrap: str, topic: str) -> dict[str, str]:
     """What the topic was given, apart from the broker's defaults."""
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
         found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])["topic"][topic]
-    names = ("cleanup.policy", "compression.type", "max.message.bytes", "retention.ms")
+    names = ("cleanup.policy", "compression.type", "max.message.bytes", "message.timestamp.type", "retention.ms")
     return {name: found[name]["value"] for name in names if name in found}

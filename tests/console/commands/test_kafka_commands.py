@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from console.commands.produce import produce_files, publish
 from console.commands.topics import ensure
+from streams.kafka_login import NO_LOGIN
 from streams.topics import INPUTS, ensure_topics
 
 app = typer.Typer()
@@ -61,7 +62,7 @@ def test_produce_tells_what_it_sent_and_what_it_skipped(
 
     def run(path: Path, as_json: bool = False) -> str:
         topics = {"ops.changes": topic}
-        publish([path], bootstrap=kafka_broker, topics=topics, raw_topic=None, as_json=as_json)
+        publish([path], bootstrap=kafka_broker, topics=topics, raw_topic=None, login=NO_LOGIN, as_json=as_json)
         return capsys.readouterr().out
 
     assert run(good).startswith(f"{topic}: 1 messages\n1 messages in ")

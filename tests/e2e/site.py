@@ -1,0 +1,205 @@
+"""One installation for an end-to-end test: a config, topics of its own, and the real processes on it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from sqlalchemy import create_engine, make_url, text
+
+from store.store import Store
+from tests.support.ports import LOOPBACK, free_ports
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+EMBERWATCH = [sys.executable, "-W", "ignore", "-c", "from console.cli import main; main()"]
+INPUTS = {
+    "gpu.samples": "gpu_samples",
+    "token.usage": "token_usage",
+    "billing.charges": "charges",
+    "ops.changes": "changes",
+}
+
+
+class Process:
+    """A command of the service that runs on, with its log."""
+
+    def __init__(self, arguments: Sequence[str], log: Path, port: int) -> None:
+        self.log, self.port = log, port
+        with log.open("ab") as out:
+            self.popen = subprocess.Popen(
+                [*EMBERWATCH, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    def get(self, path: str, **options: Any) -> httpx.Response | None:
+        """Its answer to a GET; None while nobody listens."""
+        try:
+            return httpx.get(f"http://{LOOPBACK}:{self.port}{path}", timeout=5.0, **options)
+        except httpx.TransportError:
+            return None
+
+    def checks(self) -> dict[str, str]:
+        """What /readyz says of each check; empty while nobody listens."""
+        answer = self.get("/readyz")
+        checks: dict[str, str] = {} if answer is None else answer.json()["checks"]
+        return checks
+
+    def ready(self) -> bool:
+        """Whether /readyz answers 200."""
+        answer = self.get("/readyz")
+        return answer is not None and answer.status_code == 200
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a sample in /metrics; 0 where there is none."""
+        answer = self.get("/metrics")
+        assert answer is not None
+        inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        start = f"{name}{{{inside}}} " if inside else f"{name} "
+        return sum(float(line.rsplit(" ", 1)[1]) for line in answer.text.splitlines() if line.startswith(start))
+
+    def terminate(self, within_s: float = 10.0) -> int:
+        """SIGTERM; its exit code. Raises TimeoutExpired where it takes longer."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(within_s)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.popen.kill()
+        self.popen.wait(10.0)
+
+    def said(self) -> list[dict[str, Any]]:
+        """Its log, line by line."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+class Site:
+    """Config, topics and database of one test; what it starts is killed at the end."""
+
+    def __init__(self, folder: Path, *, kafka: str, store_url: str, config: Mapping[str, Any] | None = None) -> None:
+        self.folder, self.kafka, self.store_url = folder, kafka, store_url
+        mark = uuid.uuid4().hex[:10]
+        self.group, self.dead_letters = f"group-{mark}", f"dead.{mark}"
+        self.topics = {name: f"{name}.{mark}" for name in INPUTS}
+        self.messages = folder / "messages.jsonl"
+        self.base: dict[str, Any] = {
+            "channels": [{"type": "recorder", "name": "book", "path": str(self.messages)}],
+            "store": {
+                "url": make_url(store_url).set(drivername="postgresql").render_as_string(hide_password=False),
+                "data_dir": str(folder),
+            },
+            "kafka": {
+                "bootstrap_servers": kafka,
+                "group": self.group,
+                "partitions": 3,
+                "dead_letter_topic": self.dead_letters,
+                "topics": {INPUTS[name]: topic for name, topic in self.topics.items()},
+            },
+            "log": {"format": "json"},
+            **(config or {}),
+        }
+        self.started: list[Process] = []
+        self._stores: list[Store] = []
+
+    def config(self, **sections: Any) -> Path:
+        """A config file for one process: it has a metrics port and a console port of its own."""
+        path = self.folder / f"config-{uuid.uuid4().hex[:6]}.yaml"
+        path.write_text(json.dumps({**self.base, **sections}, default=str))
+        return path
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            [*EMBERWATCH, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100.0, check=False
+        )
+
+    def ensure_topics(self) -> None:
+        """`emberwatch topics ensure`."""
+        made = self.command("topics", "ensure", "--config", str(self.config()))
+        assert made.returncode == 0, made.stderr
+
+    def produce(self, *files: Path) -> None:
+        """`emberwatch produce`."""
+        sent = self.command("produce", *map(str, files), "--config", str(self.config()))
+        assert sent.returncode == 0, sent.stderr
+
+    def worker(self, instance: str = "a") -> Process:
+        """Start a worker."""
+        (port,) = free_ports(1)
+        config = self.config(metrics={"port": port})
+        return self._start(["worker", "--config", str(config)], self.folder / f"worker-{instance}.log", port)
+
+    def serve(self, **sections: Any) -> Process:
+        """Start the console."""
+        (port,) = free_ports(1)
+        config = self.config(console={"port": port, **sections})
+        return self._start(["serve", "--config", str(config)], self.folder / "serve.log", port)
+
+    def _start(self, arguments: list[str], log: Path, port: int) -> Process:
+        process = Process(arguments, log, port)
+        self.started.append(process)
+        return process
+
+    def store(self) -> Store:
+        """The database, as another reader of it."""
+        if not self._stores:
+            self._stores.append(Store.open(self.store_url))
+        return self._stores[0]
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The end of each place's log, by logical topic and partition; empty places left out."""
+        places = {TopicPartition(topic, p): (name, p) for name, topic in self.topics.items() for p in range(3)}
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka)
+        try:
+            found = consumer.end_offsets(list(places))
+        finally:
+            consumer.close()
+        return {places[place]: end for place, end in found.items() if end}
+
+    def read(self) -> dict[tuple[str, int], int]:
+        """How far the store says that each place was read."""
+        engine = create_engine(self.store_url)
+        try:
+            with engine.connect() as connection:
+                rows = connection.execute(text("select topic, partition, next_offset from offsets")).all()
+        finally:
+            engine.dispose()
+        return {(topic, partition): offset for topic, partition, offset in rows if offset}
+
+    def wait_read(self, within_s: float) -> None:
+        """Until everything that is in the topics is in the store."""
+        ends = self.ends()
+        assert wait_until(lambda: self.read() == ends, within_s), f"read {self.read()} of {ends}; {self.tails()}"
+
+    def tails(self) -> str:
+        """The end of every log, for a failure's message."""
+        return "\n".join(f"{one.log.name}: {one.log.read_text()[-1500:]}" for one in self.started)
+
+    def send_raw(self, topic: str, value: bytes, key: bytes | None = None, partition: int = 0) -> None:
+        """One message with these very bytes."""
+        producer = KafkaProducer(bootstrap_servers=self.kafka)
+        producer.send(self.topics[topic], value=value, key=key, partition=partition).get(timeout=20)
+        producer.close()
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for process in self.started:
+            if process.popen.poll() is None:
+                process.kill()
+        for store in self._stores:
+            store.close()
+
+
+def usage_of(process: Process) -> tuple[float, float]:
+    """CPU seconds so far, and the largest resident size in MiB."""
+    fields = Path(f"/proc/{process.popen.pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    status = Path(f"/proc/{process.popen.pid}/status").read_text()
+    peak_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return (int(fields[11]) + int(fields[12])) / ticks, peak_kib / 1024
