@@ -159,6 +159,7 @@ class Pipeline:
                 "start the release that wrote it"
             )
         try:
+            self.statuses.declare(self.fleet)
             for detector in self.detectors:  # so that their columns are there to be filled
                 detector.look(self.fleet, OpenMinute().close(0, 0, ()))
             self.fleet.load(held["fleet"])
