@@ -30,6 +30,7 @@ _WHY = {
     Cause.UTILIZATION: "the accelerators do less for the same money",
 }
 _ALREADY_SAID = {
+    "accelerators",
     "gpus",
     "p10_usd",
     "p50_usd",
@@ -40,7 +41,9 @@ _ALREADY_SAID = {
     "usd_so_far",
     "observed_generation",
 }
-_RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now"}
+_LABELS = {"families": "kinds of evidence"}
+_RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now", Kind.UNPRICED: "Perhaps (estimated)"}
+_SEEN = {Kind.BUDGET: "Forecast / budget", Kind.DATA_GAP: "Silent for / reports every"}
 _EVIDENCE_MAX = 6
 _PRICE = "price_"
 
@@ -54,7 +57,11 @@ def sentence(incident: Incident) -> str:
 
 def evidence_in_words(evidence: dict[str, float], limit: int = _EVIDENCE_MAX) -> str:
     """The figures that a person can check, at most six; prices stand in the footer."""
-    shown = [figure(k, v) for k, v in evidence.items() if k not in _ALREADY_SAID and not k.startswith(_PRICE)]
+    shown = [
+        figure(_LABELS.get(k, k), v)
+        for k, v in evidence.items()
+        if k not in _ALREADY_SAID and not k.startswith(_PRICE) and not (k.startswith("unpriced_") and not v)
+    ]
     return ", ".join(shown[:limit])
 
 
@@ -154,9 +161,13 @@ def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
         shown.append(("So far", money(incident.usd_so_far) + more, False))
     if incident.observed is not None:
         seen = quantity(incident.observed, incident.unit)
-        against = f" / {quantity(incident.expected, incident.unit)}" if incident.expected is not None else ""
-        label = "Forecast / budget" if budget else "Observed / expected"
-        shown.append((label if against else "Observed", seen + against, False))
+        unpriced = incident.kind == Kind.UNPRICED
+        known = incident.expected is not None and not unpriced
+        against = f" / {quantity(incident.expected or 0.0, incident.unit)}" if known else ""
+        label = _SEEN.get(incident.kind, "Observed / expected")
+        if incident.unit == "usd_per_hour_used":
+            label = "Used / paid for"
+        shown.append((label if against else "Without a price" if unpriced else "Observed", seen + against, False))
     if budget and open_now and incident.usd_if_ignored is not None and worth(incident.usd_if_ignored):
         shown.append(("Over by month end", money(incident.usd_if_ignored), False))
     shown.append(("Since", f"{moment(incident.began_at)} ({lasted(incident)})", False))

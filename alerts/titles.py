@@ -156,13 +156,13 @@ def _budget(incident: Incident, resolved: bool) -> str:
         return f"Budget {name} is safe again{end}{of}{_owner(incident)}"
     spent = incident.evidence.get("spent_usd")
     if spent is not None and incident.expected is not None and spent >= incident.expected:
-        return f"Budget {name} is broken: {money(spent)} spent of {money(incident.expected)}{_owner(incident)}"
+        return f"{money(spent)} spent of {money(incident.expected)}: budget {name} is broken{_owner(incident)}"
     on = broken_on(incident)
-    text = f"Budget {name} will break" + (f" on {day(on)}" if on else "")
-    if incident.observed is not None:
-        text += f": {money(incident.observed)}"
-        text += f" of {money(incident.expected)}" if incident.expected is not None else " expected"
-    return f"{text}{interval(incident)}{_owner(incident)}"
+    text = f"budget {name} will break" + (f" on {day(on)}" if on else "")
+    if incident.observed is None:
+        return f"{text[:1].upper()}{text[1:]}{interval(incident)}{_owner(incident)}"
+    of = f" of {money(incident.expected)}" if incident.expected is not None else ""
+    return f"{money(incident.observed)}{of} expected: {text}{interval(incident)}{_owner(incident)}"
 
 
 def interval(incident: Incident) -> str:
@@ -174,8 +174,9 @@ def interval(incident: Incident) -> str:
 def _data_gap(incident: Incident, resolved: bool) -> str:
     if resolved:
         return f"Telemetry is back: {_tail(incident)}, after {lasted(incident)}"
-    unseen = f" ({per_hour(incident.usd_per_hour)} not seen)" if worth(incident.usd_per_hour) else ""
-    return f"Telemetry lost: {_tail(incident)}, for {lasted(incident)}{unseen}"
+    if worth(incident.usd_per_hour):
+        return f"{per_hour(incident.usd_per_hour)} not seen: {_tail(incident)}, telemetry lost for {lasted(incident)}"
+    return f"Telemetry lost: {_tail(incident)}, for {lasted(incident)}"
 
 
 def _unpriced(incident: Incident, resolved: bool) -> str:
@@ -185,7 +186,10 @@ def _unpriced(incident: Incident, resolved: bool) -> str:
         return f"Priced now: {model}{of}{_owner(incident)}"
     tokens = unpriced_tokens(incident)
     amount = f", {count(tokens)} tokens" if tokens else ""
-    return f"Unpriced: {model}{of}{amount}{_owner(incident)}"
+    opening = (
+        f"Perhaps {per_hour(incident.usd_per_hour)} without a price" if worth(incident.usd_per_hour) else "No price"
+    )
+    return f"{opening}: {model}{of}{amount}{_owner(incident)}"
 
 
 def unpriced_tokens(incident: Incident) -> float:

@@ -1,5 +1,6 @@
 """Which week a digest is about, and when it is due: by the wall clock of a zone, summer time included. Pure."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -34,8 +35,30 @@ def week_of(now: datetime, timezone: str, day: str, at: time) -> Week:
     if due_at > now:
         due_day -= timedelta(days=7)
         due_at = _moment(due_day, at, zone)
-    end_day = due_day - timedelta(days=due_day.weekday())
-    start_day = end_day - timedelta(days=7)
+    return _week(due_day - timedelta(days=due_day.weekday() + 7), due_at, zone, timezone)
+
+
+def week_named(label: str, timezone: str, day: str, at: time) -> Week:
+    """Return the ISO week of this label (`2026-W05`), due at the first `day` and `at` after its end.
+
+    Raises ValueError for what is no week, ZoneInfoNotFoundError for a zone that is none.
+    """
+    match = re.fullmatch(r"(\d{4})-W(\d{2})", label)
+    if match is None:
+        raise ValueError(f"a week is written like 2026-W05; got {label!r}")
+    if day not in DAYS:
+        raise ValueError(f"the digest's day is one of {', '.join(DAYS)}; got {day!r}")
+    try:
+        start_day = date.fromisocalendar(int(match[1]), int(match[2]), 1)
+        due_day = start_day + timedelta(days=7 + DAYS.index(day))
+    except (ValueError, OverflowError):
+        raise ValueError(f"there is no week {label}; a year has weeks 01 to 52 or 53") from None
+    zone = ZoneInfo(timezone)
+    return _week(start_day, _moment(due_day, at, zone), zone, timezone)
+
+
+def _week(start_day: date, due_at: datetime, zone: ZoneInfo, timezone: str) -> Week:
+    end_day = start_day + timedelta(days=7)
     year, number, _ = start_day.isocalendar()
     return Week(
         label=f"{year}-W{number:02d}",

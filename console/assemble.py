@@ -117,7 +117,10 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
         propose_after_s=wanted.propose_after.total_seconds(),
         act_after_s=wanted.act_after.total_seconds(),
         fresh_within_s=settings.stream.allowed_lateness.total_seconds() + MINUTES_OLD_S,
+        warning_lead_s=wanted.warning_lead.total_seconds(),
         max_workloads_per_hour=wanted.max_per_hour,
+        max_gpu_ratio_per_hour=wanted.max_gpu_ratio_per_hour,
+        max_gpu_ratio_per_day=wanted.max_gpu_ratio_per_day,
     )
 
 

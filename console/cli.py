@@ -2,12 +2,34 @@
 
 import typer
 
-from console.commands import config, produce, replay, run, topics, version, workers
+from console.commands import (
+    actions,
+    config,
+    digest,
+    forecast,
+    incidents,
+    produce,
+    replay,
+    run,
+    topics,
+    version,
+    workers,
+)
 from console.exits import EXIT_CODES, Commands
+
+
+class Main(Commands):
+    """All commands, in the order in which a newcomer meets them."""
+
+    ordered = (
+        *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
+        *("incidents", "digest", "actions", "forecast", "config", "version"),
+    )
+
 
 app = typer.Typer(
     name="emberwatch",
-    cls=Commands,
+    cls=Main,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -15,9 +37,15 @@ app = typer.Typer(
     help="Watch what AI infrastructure costs: idle accelerators, unusual spend, budgets about to break.",
     epilog=f"""\b
 Examples:
-  emberwatch config check emberwatch.yaml    is this config right, and what would it do?
-  emberwatch config schema                   every option, for editors
-  emberwatch COMMAND --help                  what a command does, with examples
+  emberwatch demo                                    a made-up fleet, with nothing to set up
+  emberwatch config check emberwatch.yaml            is this config right, and what would it do?
+  emberwatch replay events.jsonl.gz -c emberwatch.yaml
+                                                     what it would have said of recorded events
+  emberwatch run -c emberwatch.yaml                  the whole service in one process
+  emberwatch incidents -c emberwatch.yaml            what is wrong now, in dollars
+  emberwatch digest -c emberwatch.yaml               what the last week cost
+  emberwatch actions pause -c emberwatch.yaml        stop nothing from now on
+  emberwatch COMMAND --help                          what a command does, with examples
 
 {EXIT_CODES}
 
@@ -31,6 +59,10 @@ app.command("serve", epilog=workers.SERVE_EPILOG)(workers.serve)
 app.add_typer(topics.app, name="topics")
 app.command("produce", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", epilog=replay.EPILOG)(replay.replay)
+app.add_typer(incidents.app, name="incidents")
+app.command("digest", epilog=digest.EPILOG)(digest.digest)
+app.add_typer(actions.app, name="actions")
+app.command("forecast", epilog=forecast.EPILOG)(forecast.forecast)
 app.command("version")(version.show_version)
 
 

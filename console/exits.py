@@ -1,7 +1,8 @@
 """How the command line ends: exit codes, and errors told without a traceback."""
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -42,3 +43,21 @@ class Commands(TyperGroup):
         except SettingsError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(ExitCode.CONFIG) from None
+
+    ordered: ClassVar[Sequence[str]] = ()  # names of commands in the order of the help; others follow
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of reading."""
+        names = super().list_commands(ctx)
+        return [name for name in self.ordered if name in names] + [name for name in names if name not in self.ordered]
+
+
+class ListFirst(Commands):
+    """A group of commands in which `list` may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; where they begin with no command of the group, they are those of `list`."""
+        asks_for_help = bool(args) and args[0] in ctx.help_option_names
+        if not args or (args[0].startswith("-") and not asks_for_help):
+            args = ["list", *args]
+        return list(super().parse_args(ctx, args))

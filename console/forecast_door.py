@@ -1,7 +1,7 @@
 """`emberwatch forecast`: the service's own forecaster on a plain series in a CSV file."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil, isfinite
 from pathlib import Path
@@ -20,29 +20,43 @@ class SeriesError(ValueError):
     """A file cannot be read as a series; says which, where and how to mend it."""
 
 
-def forecast_csv(paths: Sequence[Path], out_dir: Path, at: datetime | None, horizon: timedelta) -> list[Path]:
+def forecast_csv(
+    paths: Sequence[Path],
+    out_dir: Path,
+    at: datetime | None,
+    horizon: timedelta,
+    done: Callable[[Path], None] = lambda written: None,
+) -> list[Path]:
     """Forecast each series from `at` on (None: from its end) at its own interval; returns the files written.
 
     In: columns timestamp,value. Out: timestamp,p025,p10,p50,p90,p975, one file for each input with the same name.
-    Nothing at or after `at` is looked at. Times without an offset are UTC and stay without. Raises SeriesError.
+    Nothing at or after `at` is looked at. Times without an offset are UTC and stay without.
+    `done` is told of each file that was written. Raises SeriesError.
     """
     if horizon <= timedelta(0):
         raise SeriesError(f"--horizon must be longer than nothing, got {horizon}; one week is written 168h")
     twice = sorted({path.name for path in paths if sum(path.name == other.name for other in paths) > 1})
     if twice:
         raise SeriesError(f"two inputs have the name {twice[0]}, and the outputs would be one file; rename one of them")
-    out_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeriesError(f"{out_dir}: the folder can't be made: {error.strerror}; choose another --out") from error
     written = []
     for path in paths:
         target = out_dir / path.name
         if target.resolve() == path.resolve():
             raise SeriesError(f"{path}: --out is the folder of the input, which would be overwritten; choose another")
         lines = forecast_file(path, at, horizon)
-        with target.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(lines)
+        try:
+            with target.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(COLUMNS)
+                writer.writerows(lines)
+        except OSError as error:
+            raise SeriesError(f"{target}: cannot be written: {error.strerror}") from error
         written.append(target)
+        done(target)
     return written
 
 

@@ -11,7 +11,7 @@ from alerts.scale_down import Mode
 from console.settings_detection import MINUTE
 from console.settings_people import MatcherText
 from console.settings_service import is_loopback
-from console.settings_types import Count, Duration, Glob, Secret, Section, duration_text, fault, shown
+from console.settings_types import Count, Duration, Glob, Ratio, Secret, Section, duration_text, fault, shown
 
 
 def _webhook_url(value: object) -> object:
@@ -81,8 +81,21 @@ class ScaleDown(Section):
     act_after: Duration = Field(
         default=timedelta(hours=2), ge=2 * MINUTE, le=timedelta(days=30), description="In mode auto, act after so long."
     )
+    warning_lead: Duration = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(0),
+        le=timedelta(days=30),
+        description="At least so long between the warning and the act, so that its owner can object.",
+    )
     max_per_hour: Count = Field(
         default=4, ge=1, le=1000, description="The most actions in any hour, over the whole service."
+    )
+    max_gpu_ratio_per_hour: Ratio = Field(
+        default=0.05,
+        description="The largest share of all accelerators that is stopped in any hour; 5 percent is written 0.05.",
+    )
+    max_gpu_ratio_per_day: Ratio = Field(
+        default=0.10, description="The same for any day. In a small fleet one workload is a large share: raise both."
     )
 
     @property

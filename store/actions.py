@@ -38,6 +38,14 @@ class ActionStepRow(Struct, frozen=True, kw_only=True):
     approved_by: str | None
 
 
+class Pause(Struct, frozen=True, kw_only=True):
+    """Whether all actions are stopped; who said so last and when, None where nobody ever did."""
+
+    paused: bool
+    by: str | None = None
+    at: datetime | None = None
+
+
 def _row(action: Action) -> dict[str, Any]:
     return {**{name: getattr(action, name) for name in COLUMNS}, "body": json.encode(action).decode()}
 
@@ -110,6 +118,13 @@ class ActionsPart(Part):
         """Say whether people have stopped all actions."""
         with self._database.reading() as connection:
             return bool(connection.scalar(select(SWITCHES.is_on).where(SWITCHES.name == PAUSE)))
+
+    def pause(self) -> Pause:
+        """Return whether people have stopped all actions, and who said so."""
+        query = select(SWITCHES.is_on, SWITCHES.set_by, SWITCHES.set_at).where(SWITCHES.name == PAUSE)
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return Pause(paused=False) if row is None else Pause(paused=bool(row[0]), by=row[1], at=row[2])
 
     def set_paused(self, paused: bool, by: str, at: datetime) -> None:
         """Stop all actions, or let them go on, and note who said so."""

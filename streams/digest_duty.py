@@ -7,7 +7,7 @@ import structlog
 
 from alerts.digest import Digest, Quality, compose, week_of
 from alerts.digest_notices import digest_notices
-from alerts.week import Week
+from alerts.week import Week, week_named
 from detectors.budget import Budget, matches, month_of
 from store.facts import ForecastRow
 from store.store import Store
@@ -35,17 +35,29 @@ class DigestDuty:
             return False
         week = week_of(now, self.timezone, self.day, self.at)
         first = self.store.first_hour()
-        if first is None or first >= week.end or now - week.due_at > TOLD_FOR:
+        if first is None or first >= week.end or self.too_old(week, now):
             return False
-        digest = self.compose(week)
-        if not self.store.digest_enqueue(week.label, digest_notices(digest, self.channels)):
+        return self.send(self.compose(week))
+
+    def send(self, digest: Digest) -> bool:
+        """Put a digest into the outbox; False where that was done before: a week is told once."""
+        week = digest.week.label
+        if not self.store.digest_enqueue(week, digest_notices(digest, self.channels)):
             return False
-        log.info("digest_written", week=week.label, channels=list(self.channels))
+        log.info("digest_written", week=week, channels=list(self.channels))
         return True
+
+    def too_old(self, week: Week, now: datetime) -> bool:
+        """Whether a week is no news any more."""
+        return now - week.due_at > TOLD_FOR
 
     def latest_week(self, now: datetime) -> Week:
         """The week that a digest made now is about."""
         return week_of(now, self.timezone, self.day, self.at)
+
+    def week(self, label: str) -> Week:
+        """The week of this label, such as 2026-W05. Raises ValueError where there is none."""
+        return week_named(label, self.timezone, self.day, self.at)
 
     def compose(self, week: Week) -> Digest:
         """The digest of a week, from the store as it is now."""

@@ -101,8 +101,8 @@ class Pipeline:
         """Take messages in the order of each topic. `behind` names the topics that have unread ones.
 
         How they are cut into calls changes nothing: a minute closes at the message that completes it. Messages before
-        the next offset of their topic have been taken already and are passed over. `now`: when they are taken, where that may
-        be long after they arrived; silence is counted from it.
+        the next offset of their topic have been taken already and are passed over. `now`: when they are taken, where
+        that may be long after they arrived; silence is counted from it.
         """
         now_ms = None if now is None else _ms(now)
         for record in records:
@@ -172,6 +172,7 @@ class Pipeline:
                 "start the release that wrote it"
             )
         try:
+            self.statuses.declare(self.fleet)
             for detector in self.detectors:  # so that their columns are there to be filled
                 detector.look(self.fleet, OpenMinute().close(0, 0, ()))
             self.statuses.declare(self.fleet)

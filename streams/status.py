@@ -23,9 +23,10 @@ class Statuses:
         fleet.workloads.declare("status_s", "f8", 0.0)
         fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
         fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
+        fleet.devices.declare("status_owner", "i4", -1)
 
     def take(self, fleet: Fleet, minute: Minute) -> None:
-        """Note a complete minute."""
+        """Note a complete minute. Who gave up an accelerator has reported, too: it is seen with someone else."""
         self.declare(fleet)
         workloads = fleet.workloads
         usage = minute.usage
@@ -34,7 +35,11 @@ class Statuses:
             workloads.column("token_usd_per_hour")[usage.row] = usage.usd * 3600.0 / span_s
             tokens = usage.input_tokens + usage.output_tokens
             workloads.column("tokens_per_minute")[usage.row] = tokens * 60.0 / span_s
-        rows = np.union1d(minute.devices.workload, usage.row)
+        owners = fleet.devices.column("status_owner")
+        before = owners[minute.devices.row]
+        given_up = before[(before >= 0) & (before != minute.devices.workload)]
+        owners[minute.devices.row] = minute.devices.workload
+        rows = np.union1d(np.union1d(minute.devices.workload, usage.row), given_up)
         workloads.column("status_s")[rows] = minute.end_s
         self._rows.update(rows.tolist())
         self._end_s = minute.end_s
@@ -53,15 +58,15 @@ class Statuses:
             quiet = bool(found.fresh[row] and not found.busy[row])
             evident = quiet and found.families[row] >= self._idle.min_families
             evident = evident and bool(found.requests_known[row] or not found.serves[row])
+            age_s = self._end_s - fleet.workloads.column("usage_s")[row]
+            live = age_s <= max(3.0 * float(fleet.workloads.column("usage_span_s")[row]), 600.0)
             state = WorkloadState.UNKNOWN
-            if found.busy[row] or (not len(mine) and fleet.workloads.column("tokens_per_minute")[row] > 0):
+            tokens = float(fleet.workloads.column("tokens_per_minute")[row])
+            if found.busy[row] or (live and not len(mine) and tokens > 0):
                 state = WorkloadState.BUSY
             elif evident and found.until_s[row] > found.since_s[row]:
                 state = WorkloadState.IDLE
-            age_s = self._end_s - fleet.workloads.column("usage_s")[row]
-            live = age_s <= max(3.0 * float(fleet.workloads.column("usage_span_s")[row]), 600.0)
             token_usd = float(fleet.workloads.column("token_usd_per_hour")[row]) if live else 0.0
-            tokens = float(fleet.workloads.column("tokens_per_minute")[row])
             util, power = devices.column("util_ratio")[mine], devices.column("power_w")[mine]
             rows.append(
                 StatusRow(

@@ -53,6 +53,7 @@ def replay(
         raise typer.BadParameter(f"no such file: {', '.join(missing)}", param_hint="EVENTS")
     rate = None if speed == "max" else _rate(speed)
     end = None if until is None else _moment(until)
+    _make(out)
     _quiet()
     route = router(settings)
     store = Store.open("sqlite://")
@@ -116,6 +117,16 @@ class _Bar:
         self._progress.update(self._task, description=f"{number:,} messages, {at:%Y-%m-%d %H:%M} UTC")
 
 
+def _make(out: Path) -> None:
+    """The folder, before the long work, so that it is not in vain."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "incidents.jsonl").touch()
+    except OSError as error:
+        typer.echo(f"cannot write to {out}: {error.strerror}; choose another --out", err=True)
+        raise typer.Exit(ExitCode.FAILURE) from None
+
+
 def _quiet() -> None:
     """A replay says what it did in its files; its log is for warnings."""
     from console.logging import configure_logging
@@ -137,7 +148,9 @@ def _moment(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"an RFC 3339 time such as 2026-01-30T12:00:00Z; got {text!r}") from None
+        raise typer.BadParameter(
+            f"an RFC 3339 time such as 2026-01-30T12:00:00Z; got {text!r}", param_hint="--until"
+        ) from None
     if at.tzinfo is None:
         raise typer.BadParameter(f"a time with its offset, such as {text}Z; got {text!r}", param_hint="--until")
     return at

@@ -4,11 +4,15 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from console.commands.opening import tell_unusable
 from console.exits import EXIT_CODES, ExitCode
+
+if TYPE_CHECKING:
+    from console.settings import Settings
 
 T = TypeVar("T")
 
@@ -54,7 +58,7 @@ def run(
     if port is not None:
         settings = settings.model_copy(update={"console": settings.console.model_copy(update={"port": port})})
     configure_logging(settings.log.level, settings.log.format)
-    with started(opened(settings, "run")) as parts:
+    with started(opened(settings, "run"), settings) as parts:
         token = assemble.console_token(settings)
         terminal = Terminal()
         asyncio.run(run_embedded(parts, terminal, token, lambda: welcome(parts.public_url(), token)))
@@ -87,7 +91,7 @@ def demo(
 
 
 @contextlib.contextmanager
-def started(context: AbstractContextManager[T]) -> Iterator[T]:
+def started(context: AbstractContextManager[T], settings: "Settings | None" = None) -> Iterator[T]:
     """The context; a database or port that can't be had ends with its reason and code 4."""
     from store.errors import StoreError
 
@@ -95,8 +99,7 @@ def started(context: AbstractContextManager[T]) -> Iterator[T]:
         with context as entered:
             yield entered
     except StoreError as error:
-        typer.echo(f"the store can't be used: {error}", err=True)
-        raise typer.Exit(ExitCode.UNREACHABLE) from None
+        tell_unusable(settings, str(error))
     except OSError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.UNREACHABLE) from None

@@ -47,7 +47,7 @@ def worker(
 
     settings = load_settings(config)
     configure_logging(settings.log.level, settings.log.format)
-    with started(opened(settings, "worker")) as parts:
+    with started(opened(settings, "worker"), settings) as parts:
         code = asyncio.run(run_worker(parts, Terminal(), instance))
     raise typer.Exit(code)
 
@@ -65,7 +65,7 @@ def serve(config: Config) -> None:
 
     settings = load_settings(config)
     configure_logging(settings.log.level, settings.log.format)
-    with started(opened(settings, "serve")) as parts:
+    with started(opened(settings, "serve"), settings) as parts:
         given = settings.console.token is not None
         token = assemble.console_token(settings)
         asyncio.run(

@@ -13,6 +13,8 @@ from typing import Any
 from msgspec import Struct, json
 
 HISTORY = timedelta(hours=60)
+HANDED_BACK = timedelta(minutes=3)  # so long freed accelerators are still seen, given to nobody
+POOL = "research-pool//"
 FINE = timedelta(hours=3)  # so far back accelerators report as often as they do live
 COARSE_S, LIVE_S, TOKENS_S = 600, 30, 60
 GIB = 2**30
@@ -86,7 +88,7 @@ class DemoFleet:
         self.stopped: dict[str, datetime] = {}  # workloads that were scaled down
 
     def scale_down(self, workload: str, at: datetime) -> None:
-        """From now on its accelerators are gone."""
+        """From now on its accelerators are nobody's, and a few minutes later they are gone."""
         self.stopped.setdefault(workload, at)
 
     def events(self, start: datetime, end: datetime) -> Iterator[bytes]:
@@ -109,7 +111,9 @@ class DemoFleet:
     def _samples(self, at: datetime, span_s: int) -> list[dict[str, Any]]:
         samples = []
         for group in ACCELERATORS:
-            if group.workload in self.stopped and at > self.stopped[group.workload]:
+            stopped_at = self.stopped.get(group.workload)
+            freed = stopped_at is not None and at > stopped_at
+            if stopped_at is not None and at > stopped_at + HANDED_BACK:
                 continue
             random = self._random(at, group.workload)
             idle = group.idle_for_min is not None and at > self.began_at - timedelta(minutes=group.idle_for_min)
@@ -118,15 +122,16 @@ class DemoFleet:
             for number in range(group.count):
                 util = 0.0 if idle else min(max(random.gauss(group.util_ratio * _day(at), 0.05), 0.0), 1.0)
                 power = group.idle_w + (group.busy_w - group.idle_w) * util + random.uniform(-1.5, 1.5)
-                held = 0.0 if group.workload == "research//" else 0.82
+                held = 0.0 if freed or group.workload == "research//" else 0.82
                 sample: dict[str, Any] = {
-                    "type": "gpu_sample", "at": _iso(at), "span_s": span_s, "workload": group.workload,
+                    "type": "gpu_sample", "at": _iso(at), "span_s": span_s,
+                    "workload": POOL if freed else group.workload,
                     "device": f"GPU-{abs(hash_of(group.workload)):08x}-{number:02d}", "gpu_model": group.model,
                     "node": f"node-{abs(hash_of(group.workload)) % 90:02d}", "util_ratio": round(util, 3),
                     "sm_active_ratio": round(util * 0.7, 3), "memory_total_bytes": 80 * GIB,
                     "memory_used_bytes": int(80 * GIB * held),
                 }  # fmt: skip
-                if group.team:
+                if group.team and not freed:
                     sample["team"] = group.team
                 if group.reports_power:
                     sample["power_w"] = round(power, 1)

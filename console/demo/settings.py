@@ -32,6 +32,10 @@ scale_down:
   target: {type: webhook, url: "%(receiver)s", secret: "${env:EMBERWATCH_DEMO_SECRET}", allow_insecure_loopback: true}
   warn_after: 30m
   propose_after: 45m
+  warning_lead: 0s                # so that an approval can be watched at work; the default is 15m
+  max_gpu_ratio_per_hour: 0.25    # the fleet is small
+  max_gpu_ratio_per_day: 0.25
+stream: {allowed_lateness: 10s}   # so that it can be watched; the default is 2m
 store: {data_dir: "%(data_dir)s"}
 console: {port: %(port)d}
 """

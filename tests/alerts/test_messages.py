@@ -37,10 +37,10 @@ TITLES = {
     Kind.ANOMALY: "$31.40/h above normal: prod/chat/api (team search), more tokens per request, for 47 min",
     Kind.DRIFT: "$3.20/h more than before: prod/search/embed (team search), slow growth over 12 d",
     Kind.BUDGET: (
-        "Budget team-search will break on Dec 14: $14,200 of $12,000 (80 %: $13,100 to $15,600) (team search)"
+        "$14,200 of $12,000 expected: budget team-search will break on Dec 14 (80 %: $13,100 to $15,600) (team search)"
     ),
-    Kind.DATA_GAP: "Telemetry lost: prod-eu/llm-serving/llama70b (team search), for 47 min ($8.80/h not seen)",
-    Kind.UNPRICED: "Unpriced: model frontier-9-preview of prod/chat/api, 1.2 M tokens (team search)",
+    Kind.DATA_GAP: "$8.80/h not seen: prod-eu/llm-serving/llama70b (team search), telemetry lost for 47 min",
+    Kind.UNPRICED: "No price: model frontier-9-preview of prod/chat/api, 1.2 M tokens (team search)",
     Kind.RECONCILIATION: ("$120.00 more billed than estimated: prod/search/embed (team search), $1,120 against $1,000"),
 }
 RESOLVED_TITLES = {
@@ -141,7 +141,7 @@ def test_sinking_utilisation_is_told_in_percent() -> None:
 
 def test_a_budget_that_is_broken_already_is_said_to_be() -> None:
     broken = replace(BUDGET, evidence={"spent_usd": 12400.0})
-    assert title(broken) == "Budget team-search is broken: $12,400 spent of $12,000 (team search)"
+    assert title(broken) == "$12,400 spent of $12,000: budget team-search is broken (team search)"
 
 
 def test_unallocated_accelerators_are_named_by_their_cluster() -> None:

@@ -56,7 +56,10 @@ DEFAULTS = {
         "warn_after": timedelta(minutes=30),
         "propose_after": timedelta(minutes=60),
         "act_after": timedelta(hours=2),
+        "warning_lead": timedelta(minutes=15),
         "max_per_hour": 4,
+        "max_gpu_ratio_per_hour": 0.05,
+        "max_gpu_ratio_per_day": 0.1,
     },
     "store": {"data_dir": Path("emberwatch-data"), "url": None},
     "kafka": {
