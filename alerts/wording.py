@@ -94,6 +94,9 @@ def quantity(value: float, unit: str) -> str:
     """A figure in the unit that its name ends with (`_s`, `_usd_per_hour`, `_ratio`, ...), in words."""
     writers = (
         ("usd_per_hour", per_hour),
+        ("usd_per_hour_used", per_hour),
+        ("times_reference_price", lambda v: f"{count(v)} times the price"),
+        ("s_between_reports", lambda v: f"every {duration(v)}"),
         ("usd_per_million", lambda v: f"{money(v)} per million"),
         ("usd_per_day", lambda v: f"{money(v)}/day"),
         ("tokens_per_request", lambda v: f"{count(v)} tokens"),

@@ -117,6 +117,8 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
         act_after_s=wanted.act_after.total_seconds(),
         fresh_within_s=settings.stream.allowed_lateness.total_seconds() + MINUTES_OLD_S,
         max_workloads_per_hour=wanted.max_per_hour,
+        max_gpu_ratio_per_hour=wanted.max_gpu_ratio_per_hour,
+        max_gpu_ratio_per_day=wanted.max_gpu_ratio_per_day,
     )
 
 

@@ -98,7 +98,9 @@ class Pages:
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
         if action is not None:
             for taken in self._view.steps_of(action.action_id):
-                words = ", ".join(filter(None, (taken.reason, taken.approved_by and f"by {taken.approved_by}")))
+                words = ", ".join(
+                    filter(None, (taken.reason.replace("_", " "), taken.approved_by and f"by {taken.approved_by}"))
+                )
                 moments.append((taken.at, f"scale-down: {taken.step}", words or f"mode {action.mode}"))
         return self._page(
             request,

@@ -11,7 +11,7 @@ from alerts.scale_down import Mode
 from console.settings_detection import MINUTE
 from console.settings_people import MatcherText
 from console.settings_service import is_loopback
-from console.settings_types import Count, Duration, Glob, Secret, Section, duration_text, fault, shown
+from console.settings_types import Count, Duration, Glob, Ratio, Secret, Section, duration_text, fault, shown
 
 
 def _webhook_url(value: object) -> object:
@@ -83,6 +83,12 @@ class ScaleDown(Section):
     )
     max_per_hour: Count = Field(
         default=4, ge=1, le=1000, description="The most actions in any hour, over the whole service."
+    )
+    max_gpu_ratio_per_hour: Ratio = Field(
+        default=0.05, description="The most accelerators stopped in any hour, as a share of the fleet (0.05: 1 in 20)."
+    )
+    max_gpu_ratio_per_day: Ratio = Field(
+        default=0.10, description="The most accelerators stopped in any day, as a share of the fleet."
     )
 
     @property

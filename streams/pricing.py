@@ -140,21 +140,37 @@ class Pricer:
         key = (event.provider, event.model)
         if key in self._unknown:
             return None
-        usage = Usage(
-            input_tokens=event.input_tokens,
-            output_tokens=event.output_tokens,
-            cache_read_tokens=event.cache_read_tokens,
-            cache_write_tokens=event.cache_write_tokens,
-        )
         try:
-            found = calc_price(
-                usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at
-            )
+            usd = sum((times * _list_price(event, usage) for times, usage in _requests(event)), Decimal(0))
         except LookupError:
             if len(self._unknown) < 10_000:
                 self._unknown.add(key)
             return None
-        return _nano(found.total_price)
+        return _nano(usd)
+
+
+def _list_price(event: TokenUsage, usage: Usage) -> Decimal:
+    """What genai-prices asks for one request. Raises LookupError."""
+    found = calc_price(usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at)
+    return Decimal(found.total_price)
+
+
+def _requests(event: TokenUsage) -> list[tuple[int, Usage]]:
+    """The event's tokens as so many equal requests, and what they do not share evenly.
+
+    List prices rise with the length of a request; an event that sums up many short ones must not be taken for a long one.
+    """
+    number = max(event.requests, 1)
+    read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+    counts = (event.input_tokens - read - write, read, write, event.output_tokens)
+    parts = [(number, [count // number for count in counts]), (1, [count % number for count in counts])]
+    return [(times, _usage_of(*part)) for times, part in parts if times == number or any(part)]
+
+
+def _usage_of(fresh: int, read: int, write: int, output: int) -> Usage:
+    return Usage(
+        input_tokens=fresh + read + write, output_tokens=output, cache_read_tokens=read, cache_write_tokens=write
+    )
 
 
 def _from_book(row: TokenPrice, event: TokenUsage) -> int:

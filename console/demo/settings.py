@@ -32,6 +32,8 @@ scale_down:
   target: {type: webhook, url: "%(receiver)s", secret: "${env:EMBERWATCH_DEMO_SECRET}", allow_insecure_loopback: true}
   warn_after: 30m
   propose_after: 45m
+  max_gpu_ratio_per_hour: 0.25
+  max_gpu_ratio_per_day: 0.5
 store: {data_dir: "%(data_dir)s"}
 console: {port: %(port)d}
 """

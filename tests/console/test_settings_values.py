@@ -57,6 +57,8 @@ DEFAULTS = {
         "propose_after": timedelta(minutes=60),
         "act_after": timedelta(hours=2),
         "max_per_hour": 4,
+        "max_gpu_ratio_per_hour": 0.05,
+        "max_gpu_ratio_per_day": 0.1,
     },
     "store": {"data_dir": Path("emberwatch-data"), "url": None},
     "kafka": {
