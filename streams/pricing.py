@@ -158,7 +158,7 @@ def _list_price(event: TokenUsage, usage: Usage) -> Decimal:
 def _requests(event: TokenUsage) -> list[tuple[int, Usage]]:
     """The event's tokens as so many equal requests, and what they do not share evenly.
 
-    List prices rise with the length of a request; an event that sums up many short ones must not be taken for a long one.
+    List prices rise with the length of a request: an event that sums up many short ones is not one long one.
     """
     number = max(event.requests, 1)
     read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0

@@ -13,7 +13,8 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 def usage(requests: int, input_tokens: int, output_tokens: int, cache_read_tokens: int | None = None) -> TokenUsage:
     return TokenUsage(
-        event_id="one", at=NOON, span_s=600.0, workload="prod/chat/api", provider="anthropic", model="claude-sonnet-4-5",
+        event_id="one", at=NOON, span_s=600.0, workload="prod/chat/api", provider="anthropic",
+        model="claude-sonnet-4-5",
         requests=requests, input_tokens=input_tokens, output_tokens=output_tokens,
         cache_read_tokens=cache_read_tokens,
     )  # fmt: skip
