@@ -39,10 +39,6 @@ class Sent:
     def deliver_due(self):
         return 5
 
-    def take_outcomes(self):
-        outcomes, self.outcomes = self.outcomes, Counter()
-        return outcomes
-
 
 class Nothing:
     def run(self, now):
