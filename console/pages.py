@@ -128,6 +128,7 @@ class Pages:
                 if may_keep(action, now)
             ],
             others=[action for action in actions if not may_keep(action, now)],
+            paused=self._view.paused(),
             saved_usd_per_hour=sum(action.usd_per_hour for action in actions if action.step is ActionStep.VERIFIED),
         )
 
