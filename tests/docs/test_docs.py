@@ -1,4 +1,4 @@
-"""The documentation is true: samples load, commands exist, links lead somewhere, rules and severities are as they are."""
+"""The documentation is true: samples load, commands exist, links lead somewhere, rules and defaults are as they are."""
 
 import re
 import shlex
@@ -11,6 +11,7 @@ import click
 import msgspec
 import pytest
 import typer
+from ruamel.yaml import YAML
 
 from alerts.scale_down import ScaleDownPolicy, Why
 from alerts.scale_down_rules import BEFORE_ACTING, BEFORE_ANY_STEP
@@ -186,8 +187,29 @@ def test_the_sample_receiver_believes_what_is_signed_and_nothing_else():
 
     assert there["verified"](secret, headers, body) == "act_1"
     for forged, said in ((headers, body + b" "), (stale, body), (headers | {"webhook-id": "act_2"}, body)):
-        with pytest.raises(ValueError, match="too old|not signed"):
+        with pytest.raises(ValueError, match=r"too old|not signed"):
             there["verified"](secret, forged, said)
+
+
+def test_the_commands_of_the_compose_file_are_documented_ones():
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"].values()
+    own = [service["command"] for service in services if "build" in service]
+
+    named = [(command_of(command)[0], {word for word in command if word.startswith("--")}) for command in own]
+
+    assert [name for name, _ in named] == ["topics ensure", "serve", "worker"]
+    assert all(options <= DOCUMENTED[name] for name, options in named)
+
+
+def test_the_config_of_the_compose_file_loads_and_stops_nothing(tmp_path: Path):
+    for name in ("console_token", "postgres_password"):
+        (tmp_path / name).write_text("a-canary-that-is-long-enough\n")
+    text = (ROOT / "deploy" / "config.yaml").read_text(encoding="utf-8").replace("/run/secrets", str(tmp_path))
+
+    settings = parse_settings(text, "config.yaml", Sources(tmp_path, {}))
+
+    assert (settings.scale_down.mode, [one.type for one in settings.channels]) == ("observe", ["recorder"])
+    assert (settings.console.port, settings.metrics.port) == (8787, 9464)
 
 
 def test_the_metrics_on_the_pages_exist():
