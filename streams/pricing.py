@@ -6,8 +6,10 @@ Money is exact: integers of nano-dollars. A model that no source knows is unpric
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from fnmatch import fnmatchcase
+from math import inf
 
 from genai_prices import Usage, calc_price
+from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
 from msgspec import Struct
 
 from detectors.events import Charge, TokenUsage
@@ -141,7 +143,7 @@ class Pricer:
         if key in self._unknown:
             return None
         try:
-            usd = sum((times * _list_price(event, usage) for times, usage in _requests(event)), Decimal(0))
+            usd = _list_price(event)
         except LookupError:
             if len(self._unknown) < 10_000:
                 self._unknown.add(key)
@@ -149,22 +151,29 @@ class Pricer:
         return _nano(usd)
 
 
-def _list_price(event: TokenUsage, usage: Usage) -> Decimal:
-    """What genai-prices asks for one request. Raises LookupError."""
-    found = calc_price(usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at)
-    return Decimal(found.total_price)
+def _list_price(event: TokenUsage) -> Decimal:
+    """What genai-prices asks for the event's tokens, by the request. Raises LookupError.
 
-
-def _requests(event: TokenUsage) -> list[tuple[int, Usage]]:
-    """The event's tokens as so many equal requests, and what they do not share evenly.
-
-    List prices rise with the length of a request: an event that sums up many short ones is not one long one.
+    Some list prices rise with the length of a request: an event that sums up many short ones is not one long one.
     """
-    number = max(event.requests, 1)
     read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
     counts = (event.input_tokens - read - write, read, write, event.output_tokens)
-    parts = [(number, [count // number for count in counts]), (1, [count % number for count in counts])]
-    return [(times, _usage_of(*part)) for times, part in parts if times == number or any(part)]
+    whole = _calculated(event, _usage_of(*counts))
+    if event.requests <= 1 or event.input_tokens <= _shortest_dear_request(whole.model_price):
+        return Decimal(whole.total_price)
+    even = _calculated(event, _usage_of(*(count // event.requests for count in counts)))
+    rest = _calculated(event, _usage_of(*(count % event.requests for count in counts)))
+    return Decimal(event.requests * even.total_price + rest.total_price)
+
+
+def _calculated(event: TokenUsage, usage: Usage) -> PriceCalculation:
+    return calc_price(usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at)
+
+
+def _shortest_dear_request(price: ModelPrice) -> float:
+    """Input tokens above which a request is dearer by the token; infinite where none is."""
+    tiered = (value for value in vars(price).values() if isinstance(value, TieredPrices))
+    return min((tier.start for value in tiered for tier in value.tiers), default=inf)
 
 
 def _usage_of(fresh: int, read: int, write: int, output: int) -> Usage:
