@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from alerts.incidents import Incident
 
-LABELS = ("kind", "cause", "severity", "team", "workload", "cluster", "namespace", "model", "budget")
+LABELS = ("kind", "cause", "severity", "team", "workload", "cluster", "namespace", "name", "model", "budget")
 
 
 class MatcherError(ValueError):
@@ -75,6 +75,7 @@ _WRITTEN = re.compile(r"([a-z_]+)\s*(=~|!~|!=|=)\s*(.*)", re.DOTALL)
 def labels_of(incident: Incident) -> dict[str, str]:
     """Every label of `LABELS` with its value for this incident; empty where it does not apply."""
     cluster, _, rest = (incident.workload or "").partition("/")
+    namespace, _, name = rest.partition("/")
     return {
         "kind": incident.kind,
         "cause": incident.cause,
@@ -82,7 +83,8 @@ def labels_of(incident: Incident) -> dict[str, str]:
         "team": incident.team or "",
         "workload": incident.workload or "",
         "cluster": cluster,
-        "namespace": rest.partition("/")[0],
+        "namespace": namespace,
+        "name": name,
         "model": incident.model or "",
         "budget": incident.budget or "",
     }

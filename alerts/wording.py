@@ -96,6 +96,7 @@ def quantity(value: float, unit: str) -> str:
         ("usd_per_hour", per_hour),
         ("usd_per_hour_used", per_hour),
         ("s_between_reports", duration),
+        ("times_reference_price", lambda v: f"{count(v)} times the price"),
         ("usd_per_million", lambda v: f"{money(v)} per million"),
         ("usd_per_day", lambda v: f"{money(v)}/day"),
         ("tokens_per_request", lambda v: f"{count(v)} tokens"),
@@ -114,11 +115,15 @@ def quantity(value: float, unit: str) -> str:
     return count(value)
 
 
+PLAIN = {"families": "kinds of evidence", "util": "utilisation"}
+"""Names of figures that need other words to be understood."""
+
 _ENDINGS = ("_usd_per_hour", "_usd_per_million", "_usd_per_day", "_usd", "_ratio", "_bytes", "_w", "_s")
 
 
 def figure(name: str, value: float) -> str:
     """One piece of evidence in words: `("power_w", 71.0)` reads `power 71 W`."""
     ending = next((e for e in _ENDINGS if name.endswith(e) and len(name) > len(e)), "")
-    label = clean(name.removesuffix(ending).replace("_", " "), 40)
+    bare = name.removesuffix(ending)
+    label = clean(PLAIN.get(bare, bare).replace("_", " "), 40)
     return f"{label} {quantity(value, ending.removeprefix('_')) if ending else count(value)}"

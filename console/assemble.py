@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
@@ -249,6 +249,7 @@ def duties(
         metrics=metrics,
         owner=owner,
         clock=clock,
+        retention=timedelta(days=settings.stream.retention_days),
     )
 
 

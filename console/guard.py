@@ -69,7 +69,7 @@ class Guard:
             if not auth.off:
                 return self._wrong(request)
         if not auth.allows_host(request.headers.get("host", "")):
-            return _problem(403, "this name is not one of the console's own; add it to console.allowed_hosts")
+            return _problem(403, "this name is not one of the console's own; make it console.public_url")
         if path.startswith("/static/") or (path == "/metrics" and auth.metrics_open):
             return None
         if path == INGEST and not auth.off:

@@ -13,6 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from console.redaction import HIDDEN, names_a_secret, redact
 
+CHATTY = ("alembic", "uvicorn")  # they tell of their own inner life what nobody asked for
+
 
 def configure_logging(level: str, format: Literal["json", "console"], stream: TextIO | None = None) -> None:
     """Write events of this level and above to `stream` (standard error by default), one line each."""
@@ -44,6 +46,8 @@ def configure_logging(level: str, format: Literal["json", "console"], stream: Te
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -98,7 +98,9 @@ class Pages:
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
         if action is not None:
             for taken in self._view.steps_of(action.action_id):
-                words = ", ".join(filter(None, (taken.reason, taken.approved_by and f"by {taken.approved_by}")))
+                words = ", ".join(
+                    filter(None, (taken.reason.replace("_", " "), taken.approved_by and f"by {taken.approved_by}"))
+                )
                 moments.append((taken.at, f"scale-down: {taken.step}", words or f"mode {action.mode}"))
         return self._page(
             request,
@@ -126,6 +128,7 @@ class Pages:
                 if may_keep(action, now)
             ],
             others=[action for action in actions if not may_keep(action, now)],
+            paused=self._view.paused(),
             saved_usd_per_hour=sum(action.usd_per_hour for action in actions if action.step is ActionStep.VERIFIED),
         )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from alerts.titles import title
-from alerts.wording import clean, count, duration, moment, money, per_hour, percent, quantity
+from alerts.titles import place, title
+from alerts.wording import PLAIN, clean, count, duration, moment, money, per_hour, percent, quantity
 from detectors.findings import Cause
 
 LONGEST = 500
@@ -38,7 +38,7 @@ _ENDINGS = ("_usd_per_hour", "_usd", "_ratio", "_bytes", "_tokens", "_w", "_s")
 def label(name: str) -> str:
     """The name of a figure without its unit: `idle_s` reads `idle`."""
     bare = next((name.removesuffix(end) for end in _ENDINGS if name.endswith(end) and len(name) > len(end)), name)
-    return clean(bare.replace("_", " "), 60)
+    return clean(PLAIN.get(bare, bare).replace("_", " "), 60)
 
 
 def usd(value: float | None) -> str:
@@ -67,6 +67,7 @@ def environment() -> Environment:
         clock=_clock,
         title_of=title,
         label=label,
+        place=place,
         quantity=quantity,
         cause=lambda cause: CAUSES[cause],
         words=lambda name: str(name).replace("_", " "),

@@ -92,6 +92,10 @@ class ConsoleView:
         """Actions as they stand, newest first."""
         return self._store.list_actions(limit)
 
+    def paused(self) -> bool:
+        """Whether all actions have been stopped, by a person or by the breaker."""
+        return self._store.paused()
+
     def action_of(self, incident_id: str) -> Action | None:
         """The scale-down that an incident led to, if any."""
         return self._store.action_for(incident_id)

@@ -108,6 +108,9 @@ class ViewStore(Protocol):
     def list_actions(self, limit: int) -> Sequence[Action]:
         """Actions as they stand."""
 
+    def paused(self) -> bool:
+        """Whether all actions have been stopped, by a person or by the breaker."""
+
     def action_for(self, incident_id: str) -> Action | None:
         """The action of an incident, if there is one."""
 

@@ -5,7 +5,7 @@ Any number of processes may try; the store gives the lease to one, and to anothe
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event, Thread
 from time import monotonic
 
@@ -27,6 +27,7 @@ LEASE = "duties"
 TTL_S = 15.0
 SLOW_EVERY_S = 30.0  # forecasts, digest
 GAUGES_EVERY_S = 5.0
+PRUNE_EVERY_S = 3600.0
 SLOW_STOP_S = 5.0  # a stop waits so long for a forecast under way; it is done again by the next holder
 
 
@@ -45,15 +46,16 @@ class Duties:
         owner: str,
         clock: Callable[[], datetime],
         act_every_s: float = 10.0,
+        retention: timedelta | None = None,
     ) -> None:
-        """`act_every_s`: how often scale-down looks."""
+        """`act_every_s`: how often scale-down looks. `retention`: how long what is settled is kept; None: for ever."""
         self.store, self.metrics, self.owner, self.clock = store, metrics, owner, clock
         self.delivery, self.forecasts, self.scale_down, self.digest = delivery, forecasts, scale_down, digest
-        self.act_every_s = act_every_s
+        self.act_every_s, self.retention = act_every_s, retention
         self.holds = self._taken_over = False
         self.faults: dict[str, str] = {}
         self._told: Counter[tuple[str, Outcome]] = Counter()
-        self._slow_s = self._act_s = self._gauges_s = float("-inf")
+        self._slow_s = self._act_s = self._gauges_s = self._prune_s = float("-inf")
 
     def run(self, stop: Event, every_s: float = 0.5) -> None:
         """Until `stop`: the loop of a thread of its own. What takes long runs in another, and holds nothing up."""
@@ -109,6 +111,9 @@ class Duties:
             self._slow_s = monotonic()
             self._do("forecasts", lambda: self.forecasts.run(self.clock()))
             self._do("digest", lambda: self.digest.run(self.clock()))
+            if self.retention is not None and monotonic() - self._prune_s >= PRUNE_EVERY_S:
+                self._prune_s, before = monotonic(), self.clock() - self.retention
+                self._do("prune", lambda: self.store.prune(before))
         except StoreUnavailable as error:
             log.warning("duties_wait_for_store", reason=str(error))
         except Fenced as error:

@@ -6,8 +6,10 @@ Money is exact: integers of nano-dollars. A model that no source knows is unpric
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from fnmatch import fnmatchcase
+from math import inf
 
 from genai_prices import Usage, calc_price
+from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -167,21 +169,44 @@ class Pricer:
         key = (event.provider, event.model)
         if key in self._unknown:
             return None
-        usage = Usage(
-            input_tokens=event.input_tokens,
-            output_tokens=event.output_tokens,
-            cache_read_tokens=event.cache_read_tokens,
-            cache_write_tokens=event.cache_write_tokens,
-        )
         try:
-            found = calc_price(
-                usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at
-            )
+            usd = _list_price(event)
         except LookupError:
             if len(self._unknown) < MOST_MODELS:
                 self._unknown.add(key)
             return None
-        return _nano(found.total_price)
+        return _nano(usd)
+
+
+def _list_price(event: TokenUsage) -> Decimal:
+    """What genai-prices asks for the event's tokens, by the request. Raises LookupError.
+
+    Some list prices rise with the length of a request: an event that sums up many short ones is not one long one.
+    """
+    read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+    counts = (event.input_tokens - read - write, read, write, event.output_tokens)
+    whole = _calculated(event, _usage_of(*counts))
+    if event.requests <= 1 or event.input_tokens <= _shortest_dear_request(whole.model_price):
+        return Decimal(whole.total_price)
+    even = _calculated(event, _usage_of(*(count // event.requests for count in counts)))
+    rest = _calculated(event, _usage_of(*(count % event.requests for count in counts)))
+    return Decimal(event.requests * even.total_price + rest.total_price)
+
+
+def _calculated(event: TokenUsage, usage: Usage) -> PriceCalculation:
+    return calc_price(usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at)
+
+
+def _shortest_dear_request(price: ModelPrice) -> float:
+    """Input tokens above which a request is dearer by the token; infinite where none is."""
+    tiered = (value for value in vars(price).values() if isinstance(value, TieredPrices))
+    return min((tier.start for value in tiered for tier in value.tiers), default=inf)
+
+
+def _usage_of(fresh: int, read: int, write: int, output: int) -> Usage:
+    return Usage(
+        input_tokens=fresh + read + write, output_tokens=output, cache_read_tokens=read, cache_write_tokens=write
+    )
 
 
 def _from_book(row: TokenPrice, event: TokenUsage) -> int:

@@ -85,6 +85,8 @@ class DemoFleet:
     def __init__(self, seed: int, began_at: datetime) -> None:
         """`began_at`: when the demo was started; its incidents are placed around it."""
         self.seed, self.began_at = seed, began_at
+        fine_s = int((began_at - FINE).timestamp())
+        self.fine_from_s = fine_s - fine_s % COARSE_S  # where a coarse span ends: what follows leaves no hole
         self.stopped: dict[str, datetime] = {}  # workloads that were scaled down
 
     def scale_down(self, workload: str, at: datetime) -> None:
@@ -96,7 +98,7 @@ class DemoFleet:
         moment_s = -(-int(start.timestamp()) // LIVE_S) * LIVE_S
         while moment_s < end.timestamp():
             at = datetime.fromtimestamp(moment_s, UTC)
-            fine = at >= self.began_at - FINE
+            fine = moment_s > self.fine_from_s
             gpu_s = LIVE_S if fine else COARSE_S
             if moment_s % gpu_s == 0:
                 yield json.encode(self._samples(at, gpu_s))

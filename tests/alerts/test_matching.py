@@ -30,6 +30,7 @@ def test_labels_come_from_the_incident_and_are_empty_where_they_do_not_apply():
         "workload": "prod-eu/llm/chat",
         "cluster": "prod-eu",
         "namespace": "llm",
+        "name": "chat",
         "model": "",
         "budget": "",
     }

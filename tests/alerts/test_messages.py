@@ -58,7 +58,7 @@ RESOLVED_TITLES = {
 SENTENCES = {
     Kind.IDLE: (
         "4x NVIDIA H100 of prod-eu/llm-serving/llama70b: memory is held and no work is done, for 47 min "
-        "(idle 47 min, util 0.4 %, power 71 W, tokens 0)."
+        "(idle 47 min, utilisation 0.4 %, power 71 W, tokens 0)."
     ),
     Kind.WASTE: (
         "2 GPUs of prod-eu/llm-serving/chat: the load that called for the scale-out has gone, and the replicas have "

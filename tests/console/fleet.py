@@ -47,6 +47,7 @@ class ListStore:
     outbox: list[Row] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
+    is_paused: bool = False
 
     def statuses(self) -> Sequence[StatusRow]:
         return self.rows
@@ -80,6 +81,9 @@ class ListStore:
 
     def action_steps(self, action_id: str) -> Sequence[Action]:
         return [one for one in self.actions if one.action_id == action_id]  # an action bears its latest step
+
+    def paused(self) -> bool:
+        return self.is_paused
 
     def list_actions(self, limit: int) -> Sequence[Action]:
         return self.actions[:limit]

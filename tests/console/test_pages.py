@@ -140,6 +140,17 @@ def test_what_was_only_observed_can_not_be_approved():
     assert "Nothing is ever stopped in this mode" in client.get("/actions").text
 
 
+def test_the_actions_page_says_when_all_acting_is_paused():
+    house = House()
+    client = house.browser()
+    before = client.get("/actions").text
+
+    house.store.is_paused = True
+
+    assert "Paused: no action takes a step" not in before
+    assert "Paused: no action takes a step" in text_of(client.get("/actions").text)
+
+
 def test_without_controls_there_are_no_buttons():
     house = House(controls=None)
     client = house.browser()

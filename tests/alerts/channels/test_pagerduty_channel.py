@@ -72,7 +72,7 @@ def test_a_trigger_says_what_where_and_why(pagerduty: FakePagerDuty, channel: Pa
                 "custom_details": {
                     "why": (
                         "4x NVIDIA H100 of prod-eu/llm-serving/llama70b: memory is held and no work is done, for "
-                        "47 min (idle 47 min, util 0.4 %, power 71 W, tokens 0)."
+                        "47 min (idle 47 min, utilisation 0.4 %, power 71 W, tokens 0)."
                     ),
                     "what_changed": "20:05 deploy v41: image llama70b:2026-11-23",
                     "team": "search",

@@ -61,7 +61,7 @@ def test_the_terminal_shows_the_slack_message() -> None:
         "search                    97 %",
         "",
         "4x NVIDIA H100 of prod-eu/llm-serving/llama70b: memory is held and no work is done, for 47 min (idle 47",
-        "min, util 0.4 %, power 71 W, tokens 0).",
+        "min, utilisation 0.4 %, power 71 W, tokens 0).",
         "",
         "What changed: 20:05 deploy v41: image llama70b:2026-11-23",
         "",
