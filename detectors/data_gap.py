@@ -35,12 +35,16 @@ class DataGapDetector:
             workloads.declare(f"gap_{stream}_span_s", "f8", 0.0)
             workloads.declare(f"gap_{stream}_deaf_s", "f8", 0.0)
             workloads.declare(f"gap_{stream}_reports", "i4", 0)
+        workloads.declare("gap_others_s", "f8", 0.0)
         workloads.declare("gap_open", "?", False)
         workloads.declare("gap_began_s", "f8", 0.0)
         workloads.declare("gap_usd_per_hour", "f8", 0.0)
         if not len(workloads):
             return []
-        deaf_s = minute.end_s - max(float(workloads.column(f"gap_{stream}_s").max()) for stream in ("gpu", "usage"))
+        if minute.others_heard:
+            workloads.column("gap_others_s")[:] = minute.end_s
+        heard = ("gap_gpu_s", "gap_usage_s", "gap_others_s")
+        deaf_s = minute.end_s - max(float(workloads.column(name).max()) for name in heard)
         hears = bool(len(minute.devices.row) or len(minute.usage.row))
         self._take(fleet, minute)
         silent = np.zeros(len(workloads), dtype=bool)

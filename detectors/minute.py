@@ -69,6 +69,7 @@ class Minute:
     devices: DeviceMinute
     usage: UsageMinute
     unpriced: tuple[UnpricedUse, ...] = ()
+    others_heard: bool = False  # this partition is silent while the rest of the service goes on
     changes: tuple[tuple[int, int, str, str], ...] = ()  # workload row, epoch seconds, kind, summary: the last day's
 
     @property

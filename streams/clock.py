@@ -46,8 +46,9 @@ class Clock(Struct, kw_only=True):
                 for topic, own in self.inputs.items()
                 if topic in behind or now_ms - own.heard_ms <= self.silence_ms
             ]
-            if holding:
-                self.watermark_ms = max(self.watermark_ms, min(holding) - self.lateness_ms)
+            if not holding:  # all have gone silent, and everything that they sent is here
+                holding = [max((own.newest_ms for own in self.inputs.values()), default=self.watermark_ms)]
+            self.watermark_ms = max(self.watermark_ms, min(holding) - self.lateness_ms)
         return self.watermark_ms
 
     def silent(self, now_ms: int) -> bool:

@@ -34,7 +34,9 @@ class OpenMinute(msgspec.Struct):
         _, _, had_tokens, had_gpu_ms = self.unpriced.get(key, (row, model, 0, 0))
         self.unpriced[key] = (row, model, had_tokens + tokens, had_gpu_ms + gpu_ms)
 
-    def close(self, end_s: int, lateness_s: int, changes: tuple[tuple[int, int, str, str], ...]) -> Minute:
+    def close(
+        self, end_s: int, lateness_s: int, changes: tuple[tuple[int, int, str, str], ...], *, others_heard: bool = False
+    ) -> Minute:
         """The minute as detectors see it."""
         return Minute(
             end_s=end_s,
@@ -46,6 +48,7 @@ class OpenMinute(msgspec.Struct):
                 for _, (row, model, tokens, gpu_ms) in sorted(self.unpriced.items())
             ),
             changes=changes,
+            others_heard=others_heard,
         )
 
 

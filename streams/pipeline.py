@@ -124,7 +124,7 @@ class Pipeline:
     def follow(self, watermark: datetime) -> None:
         """Go on with the rest of the service: for a partition that has read everything and hears nothing more."""
         self.clock.follow(_ms(watermark) // MINUTE_MS * MINUTE_MS)
-        self._close()
+        self._close(others_heard=True)
 
     def finish(self) -> None:
         """The input has ended: close every minute that is open. For `replay`."""
@@ -371,7 +371,7 @@ class Pipeline:
                 self.next_minute = number
         return minute
 
-    def _close(self) -> None:
+    def _close(self, *, others_heard: bool = False) -> None:
         """Judge every minute that the watermark has passed, in order."""
         ready = self.clock.watermark_ms // MINUTE_MS
         if not self.next_minute or ready <= self.next_minute:
@@ -379,7 +379,7 @@ class Pipeline:
         first = min([self.next_minute, *self.open])
         while first < ready:
             first = self._skip(first, ready)
-            self._judge(first)
+            self._judge(first, others_heard)
             first += 1
         self.next_minute = ready
         self.floor_hour = max(
@@ -395,13 +395,13 @@ class Pipeline:
         nearest = min([number for number in self.open if number >= minute], default=ready)
         return max(minute, min(nearest, ready) - LONGEST_SILENCE_MINUTES)
 
-    def _judge(self, number: int) -> None:
+    def _judge(self, number: int, others_heard: bool) -> None:
         end_s = (number + 1) * 60
         if self.changes and self.changes[0][1] < end_s - DAY_S:
             self.changes = [change for change in self.changes if change[1] >= end_s - DAY_S]
         known = tuple(change for change in self.changes if change[1] <= end_s + self.limits.allowed_lateness_s)
         folded = self.open.pop(number, None) or OpenMinute()
-        minute = folded.close(end_s, self.limits.allowed_lateness_s, known)
+        minute = folded.close(end_s, self.limits.allowed_lateness_s, known, others_heard=others_heard)
         for detector in self.detectors:
             for finding in detector.look(self.fleet, minute):
                 transition = self.book.apply(finding)
