@@ -8,6 +8,7 @@ from alerts.digest_lines import Actions, BudgetLine, IdleLine, KindLine, Quality
 from alerts.figures import shown, usd
 from alerts.incidents import Incident
 from alerts.scale_down import Action, ActionStep, Mode
+from alerts.titles import gpus
 from alerts.week import Week
 from detectors.findings import Kind
 
@@ -84,7 +85,7 @@ def idle_lines(incidents: Iterable[Incident], week: Week) -> list[IdleLine]:
             workload=shown(incident.workload or incident.model or "unknown"),
             team=shown(incident.team or NO_TEAM),
             cause=incident.cause.replace("_", " "),
-            gpus=len(incident.devices),
+            gpus=gpus(incident),
             usd=usd_in(incident, week),
             usd_per_hour=incident.usd_per_hour,
             open=_open(incident, week),

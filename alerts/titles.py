@@ -59,9 +59,15 @@ def lasted(incident: Incident) -> str:
     return duration((incident.resolved_at or incident.updated_at) - incident.began_at)
 
 
+def gpus(incident: Incident) -> int:
+    """How many accelerators; of many, not all are named."""
+    counted = incident.evidence.get("accelerators", incident.evidence.get("gpus", 0.0))
+    return max(len(incident.devices), int(counted))
+
+
 def accelerators(incident: Incident) -> str:
     """How many of what: `4x NVIDIA H100`, `1 GPU`."""
-    number = len(incident.devices) or int(incident.evidence.get("gpus", 0))
+    number = gpus(incident)
     if incident.kind == Kind.IDLE and incident.model:
         return f"{number}x {clean(incident.model, 40)}" if number else clean(incident.model, 40)
     return "GPUs" if not number else "1 GPU" if number == 1 else f"{number} GPUs"

@@ -91,7 +91,7 @@ class IdleDetector:
             fleet.devices.declare(name, "f8", np.nan)
         for name in ("usage_s", "usage_span_s", "usage_first_s", "active_s", "idle_began_s", "devices_seen_s"):
             fleet.workloads.declare(name, "f8", 0.0)
-        for name in ("idle_until_s", "idle_usd", "idle_usd_per_hour"):
+        for name in ("idle_until_s", "idle_usd", "idle_usd_per_hour", "idle_accelerators"):
             fleet.workloads.declare(name, "f8", 0.0)
         fleet.workloads.declare("idle_cause", "i4", 0)
         fleet.workloads.declare("idle_open", "?", False)
@@ -186,8 +186,8 @@ class IdleDetector:
         rate = float(found.usd_per_hour[row])
         wasted = self._wasted(fleet, row, until_s, rate)
         memory, power = devices.column("memory_used_ratio")[rows], devices.column("power_w")[rows]
+        fleet.workloads.column("idle_accelerators")[row] = len(rows)
         evidence = {"idle_s": idle_s, "wasted_usd": round(wasted, 6), "accelerators": float(len(rows))}
-        evidence["families"] = float(found.families[row])
         for label, values in (("util_ratio", devices.column("util_ratio")[rows]), ("power_w", power)):
             if not np.isnan(values).all():
                 evidence[label] = round(float(np.nanmax(values)), 4 if label == "util_ratio" else 1)
@@ -196,6 +196,7 @@ class IdleDetector:
             evidence["memory_used_ratio"] = round(float(np.nanmax(memory)), 4)
         if found.serves[row]:
             evidence["requests"] = 0.0
+        evidence["families"] = float(found.families[row])
         cause = Cause.UTILIZATION
         if name.endswith("//"):
             cause = Cause.UNALLOCATED
@@ -256,5 +257,9 @@ class IdleDetector:
             cleared=True,
             usd_per_hour=0.0,
             usd_so_far=wasted,
-            evidence={"idle_s": ended_s - began_s, "wasted_usd": wasted},
+            evidence={
+                "idle_s": ended_s - began_s,
+                "wasted_usd": wasted,
+                "accelerators": float(workloads.column("idle_accelerators")[row]),
+            },
         )

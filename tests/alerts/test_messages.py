@@ -260,3 +260,8 @@ def test_any_incident_fits_into_slacks_limits(
 
 def test_every_sample_is_of_its_own_kind() -> None:
     assert {i.kind for i in (IDLE, WASTE, ANOMALY, DRIFT, BUDGET, DATA_GAP, UNPRICED, RECONCILIATION)} == set(Kind)
+
+
+def test_all_accelerators_are_counted_though_not_all_are_named():
+    many = replace(IDLE, devices=tuple(f"GPU-{n}" for n in range(64)), evidence={"accelerators": 100.0})
+    assert "100x NVIDIA H100" in title(many)

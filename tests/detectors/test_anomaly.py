@@ -164,6 +164,16 @@ def test_savings_say_nothing():
     assert days.go(24, lambda at_s: traffic(0.1 * daily(at_s))) == []
 
 
+def test_a_steady_growth_of_a_percent_a_day_says_nothing():
+    days = Days()
+    began_s = days.now_s
+
+    def grown(at_s: int) -> Use:
+        return traffic(daily(at_s) * 1.01 ** ((at_s - began_s) / DAY_S))
+
+    assert days.go(14 * 24, grown) == []
+
+
 def test_a_trifle_ten_times_over_is_nobodys_business():
     days = Days()
     days.go(4 * 24, lambda at_s: traffic(0.002))
