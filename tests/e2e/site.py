@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ class Process:
         self.popen.kill()
         self.popen.wait(10.0)
 
+    def has_said(self, event: str) -> bool:
+        """Whether its log has this event."""
+        return any(line["event"] == event for line in self.said())
+
     def said(self) -> list[dict[str, Any]]:
         """Its log, line by line."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -82,14 +87,21 @@ class Process:
 class Site:
     """Config, topics and database of one test; what it starts is killed at the end."""
 
-    def __init__(self, folder: Path, *, kafka: str, store_url: str, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kafka: str,
+        store_url: str,
+        config: Mapping[str, Any] | None = None,
+        topics: Mapping[str, str] | None = None,
+    ) -> None:
+        """`topics`: those of another site, to read the same log with a group of its own."""
         self.folder, self.kafka, self.store_url = folder, kafka, store_url
         mark = uuid.uuid4().hex[:10]
         self.group, self.dead_letters = f"group-{mark}", f"dead.{mark}"
-        self.topics = {name: f"{name}.{mark}" for name in INPUTS}
-        self.messages = folder / "messages.jsonl"
+        self.topics = dict(topics or {name: f"{name}.{mark}" for name in INPUTS})
         self.base: dict[str, Any] = {
-            "channels": [{"type": "recorder", "name": "book", "path": str(self.messages)}],
             "store": {
                 "url": make_url(store_url).set(drivername="postgresql").render_as_string(hide_password=False),
                 "data_dir": str(folder),
@@ -129,11 +141,17 @@ class Site:
         sent = self.command("produce", *map(str, files), "--config", str(self.config()))
         assert sent.returncode == 0, sent.stderr
 
-    def worker(self, instance: str = "a") -> Process:
-        """Start a worker."""
+    def replay(self, out: Path, *files: Path) -> None:
+        """`emberwatch replay`."""
+        done = self.command("replay", *map(str, files), "--config", str(self.config()), "--out", str(out))
+        assert done.returncode == 0, done.stderr
+
+    def worker(self, instance: str | None = None) -> Process:
+        """Start a worker; one with an instance's name comes back without a rebalance."""
         (port,) = free_ports(1)
-        config = self.config(metrics={"port": port})
-        return self._start(["worker", "--config", str(config)], self.folder / f"worker-{instance}.log", port)
+        words = ["worker", "--config", str(self.config(metrics={"port": port}))]
+        words += ["--instance", instance] if instance is not None else []
+        return self._start(words, self.folder / f"worker-{len(self.started)}.log", port)
 
     def serve(self, **sections: Any) -> Process:
         """Start the console."""
@@ -164,13 +182,21 @@ class Site:
 
     def read(self) -> dict[tuple[str, int], int]:
         """How far the store says that each place was read."""
+        rows = self._rows("select topic, partition, next_offset from offsets")
+        return {(topic, partition): offset for topic, partition, offset in rows if offset}
+
+    def owners(self) -> dict[str, int]:
+        """How many partitions each process owns, as the store says."""
+        return dict(Counter(owner for (owner,) in self._rows("select owner from progress where partition >= 0")))
+
+    def _rows(self, query: str) -> Sequence[Any]:
+        self.store()  # makes the tables where no worker has done so yet
         engine = create_engine(self.store_url)
         try:
             with engine.connect() as connection:
-                rows = connection.execute(text("select topic, partition, next_offset from offsets")).all()
+                return connection.execute(text(query)).all()
         finally:
             engine.dispose()
-        return {(topic, partition): offset for topic, partition, offset in rows if offset}
 
     def wait_read(self, within_s: float) -> None:
         """Until everything that is in the topics is in the store."""
@@ -194,6 +220,20 @@ class Site:
                 process.kill()
         for store in self._stores:
             store.close()
+
+
+def listening_ports(process_id: int) -> set[tuple[str, int]]:
+    """Address and port of every TCP socket on which a process listens."""
+    links = [os.readlink(link) for link in Path(f"/proc/{process_id}/fd").iterdir() if link.is_symlink()]
+    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process_id}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                address, _, port = fields[1].partition(":")
+                found.add((".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)))
+    return found
 
 
 def usage_of(process: Process) -> tuple[float, float]:
