@@ -85,11 +85,14 @@ def _next(action: Action) -> str:
     if action.mode == Mode.OBSERVE:
         return "Nothing is changed: the mode is observe."
     until = f" until {moment(action.expires_at)}" if action.expires_at else ""
+    back = (
+        f"To take it back, scale it to {action.replicas_from} replica{'' if action.replicas_from == 1 else 's'} again."
+    )
     return {
         ActionStep.WARNED: "Before anything is stopped it is looked at once more, and a person can keep it running.",
         ActionStep.PROPOSED: f"Nothing happens unless a person approves{until}.",
-        ActionStep.EXECUTED: f"Undo: back to {action.replicas_from} replicas.",
-        ActionStep.VERIFIED: f"Undo: back to {action.replicas_from} replicas.",
+        ActionStep.EXECUTED: back,
+        ActionStep.VERIFIED: back,
         ActionStep.FAILED: "It is not tried again without a person.",
     }.get(action.step, "")
 
