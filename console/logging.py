@@ -44,6 +44,8 @@ def configure_logging(level: str, format: Literal["json", "console"], stream: Te
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for talkative in ("alembic", "uvicorn.error"):  # how they begin and end is no news of ours
+        logging.getLogger(talkative).setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
