@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from alerts.scale_down import ActionStep
 from console.cli import app
 from tests.console.commands.kept import kept, opened, with_spend
+from tests.store.samples import action
 
 RUN = CliRunner()
 
@@ -91,3 +93,17 @@ def test_what_is_no_week_is_wrong_usage(config: Path, week: str):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--week" in result.stderr
     assert "week" in result.stderr
+
+
+def test_a_week_that_lasts_claims_nothing_of_the_future(config: Path, tmp_path: Path):
+    now = datetime.now(UTC)
+    executed = now - timedelta(minutes=30)
+    store = opened(tmp_path)
+    store.save_action(action(ActionStep.VERIFIED, at=executed, executed_at=executed, usd_per_hour=8.0))
+    store.close()
+    iso = now.isocalendar()
+
+    result = digest(config, "--week", f"{iso.year}-W{iso.week:02d}", "--json")
+
+    assert result.exit_code == 0
+    assert 0.0 < json.loads(result.stdout)["actions"]["saved_usd"] <= 4.5
