@@ -95,11 +95,12 @@ def show_list(
 
 
 @app.command(
+    short_help="Show one: money, reason, evidence, and what was said and done.",
     epilog=f"""\b
 Example:
   emberwatch incidents show inc_wswqcajvrfpcew5o --config emberwatch.yaml
 
-{EXIT_CODES}"""
+{EXIT_CODES}""",
 )
 def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
     """Show one incident: money, reason, every piece of evidence, and what was said and done since."""

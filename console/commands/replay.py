@@ -23,7 +23,7 @@ Writes incidents.jsonl, notifications.jsonl, actions.jsonl, spend.csv, forecasts
 
 def replay(
     events: Annotated[
-        list[str], typer.Argument(metavar="EVENTS...", help="Event files (.jsonl, .jsonl.gz), or - for standard input.")
+        list[str], typer.Argument(metavar="EVENTS", help="Event files (.jsonl, .jsonl.gz), or - for standard input.")
     ],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The config file.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if it is not there.")] = Path(
