@@ -16,7 +16,16 @@ from alerts.titles import (
 from alerts.wording import clean, count, day, figure, moment, money, per_day, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
 
-__all__ = ["changes_in_words", "evidence_in_words", "plain_text", "sentence", "slack_blocks", "thread_line", "title"]
+__all__ = [
+    "changes_in_words",
+    "evidence_in_words",
+    "evidence_line",
+    "plain_text",
+    "sentence",
+    "slack_blocks",
+    "thread_line",
+    "title",
+]
 
 MESSAGE_TEXT_MAX = 3500
 
@@ -42,7 +51,7 @@ _ALREADY_SAID = {
     "observed_generation",
 }
 _LABELS = {"families": "kinds of evidence"}
-_RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now", Kind.UNPRICED: "Perhaps (estimated)"}
+_RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now", Kind.UNPRICED: "Estimated"}
 _SEEN = {Kind.BUDGET: "Forecast / budget", Kind.DATA_GAP: "Silent for / reports every"}
 _EVIDENCE_MAX = 6
 _PRICE = "price_"
@@ -58,11 +67,16 @@ def sentence(incident: Incident) -> str:
 def evidence_in_words(evidence: dict[str, float], limit: int = _EVIDENCE_MAX) -> str:
     """The figures that a person can check, at most six; prices stand in the footer."""
     shown = [
-        figure(_LABELS.get(k, k), v)
+        evidence_line(k, v)
         for k, v in evidence.items()
         if k not in _ALREADY_SAID and not k.startswith(_PRICE) and not (k.startswith("unpriced_") and not v)
     ]
     return ", ".join(shown[:limit])
+
+
+def evidence_line(name: str, value: float) -> str:
+    """One piece of evidence in words."""
+    return figure(_LABELS.get(name, name), value)
 
 
 def slack_blocks(incident: Incident, *, link: str | None) -> list[Block]:
@@ -165,8 +179,8 @@ def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
         known = incident.expected is not None and not unpriced
         against = f" / {quantity(incident.expected or 0.0, incident.unit)}" if known else ""
         label = _SEEN.get(incident.kind, "Observed / expected")
-        if incident.unit == "usd_per_hour_used":
-            label = "Used / paid for"
+        if incident.unit == "usd_per_hour_used" and incident.expected is not None:
+            label, against = "Used", f" of {per_hour(incident.expected)} paid for"
         shown.append((label if against else "Without a price" if unpriced else "Observed", seen + against, False))
     if budget and open_now and incident.usd_if_ignored is not None and worth(incident.usd_if_ignored):
         shown.append(("Over by month end", money(incident.usd_if_ignored), False))

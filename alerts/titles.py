@@ -193,7 +193,7 @@ def _unpriced(incident: Incident, resolved: bool) -> str:
     tokens = unpriced_tokens(incident)
     amount = f", {count(tokens)} tokens" if tokens else ""
     opening = (
-        f"Perhaps {per_hour(incident.usd_per_hour)} without a price" if worth(incident.usd_per_hour) else "No price"
+        f"{per_hour(incident.usd_per_hour)} estimated, without a price" if worth(incident.usd_per_hour) else "No price"
     )
     return f"{opening}: {model}{of}{amount}{_owner(incident)}"
 

@@ -51,18 +51,24 @@ Examples:
 
 Results go to standard output, messages to standard error. NO_COLOR=1 turns colours off.""",
 )
-app.add_typer(config.app, name="config")
-app.command("run", epilog=run.RUN_EPILOG)(run.run)
-app.command("demo", epilog=run.DEMO_EPILOG)(run.demo)
-app.command("worker", epilog=workers.WORKER_EPILOG)(workers.worker)
-app.command("serve", epilog=workers.SERVE_EPILOG)(workers.serve)
-app.add_typer(topics.app, name="topics")
-app.command("produce", epilog=produce.EPILOG)(produce.produce_files)
-app.command("replay", epilog=replay.EPILOG)(replay.replay)
-app.add_typer(incidents.app, name="incidents")
-app.command("digest", epilog=digest.EPILOG)(digest.digest)
-app.add_typer(actions.app, name="actions")
-app.command("forecast", epilog=forecast.EPILOG)(forecast.forecast)
+app.add_typer(config.app, name="config", short_help="Check a config file; print its schema.")
+app.command("run", short_help="The whole service in one process: SQLite, no Kafka.", epilog=run.RUN_EPILOG)(run.run)
+app.command("demo", short_help="The service on a made-up fleet; nothing leaves this machine.", epilog=run.DEMO_EPILOG)(
+    run.demo
+)
+app.command(
+    "worker", short_help="Consume events from Kafka, detect and act; run several.", epilog=workers.WORKER_EPILOG
+)(workers.worker)
+app.command("serve", short_help="The console beside Kafka workers.", epilog=workers.SERVE_EPILOG)(workers.serve)
+app.add_typer(topics.app, name="topics", short_help="Make the topics before the first worker starts.")
+app.command("produce", short_help="Publish event files to Kafka.", epilog=produce.EPILOG)(produce.produce_files)
+app.command("replay", short_help="What it would have said of recorded events.", epilog=replay.EPILOG)(replay.replay)
+app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
+app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
+app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
+app.command("forecast", short_help="Go on with series of your own, from CSV.", epilog=forecast.EPILOG)(
+    forecast.forecast
+)
 app.command("version")(version.show_version)
 
 

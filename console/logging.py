@@ -47,7 +47,7 @@ def configure_logging(level: str, format: Literal["json", "console"], stream: Te
     root.handlers = [handler]
     root.setLevel(level.upper())
     for name in CHATTY:
-        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from threading import Event, Thread
@@ -180,6 +181,10 @@ class Server(uvicorn.Server):
         """Signals are not the server's."""
         yield
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and answer until told to end. Raises OSError where the address can't be had."""
+        await super().serve(sockets or [listening(self.config.host, self.config.port)])
+
     async def wait_started(self, serving: "asyncio.Future[None]") -> None:
         """Until it listens. Raises what kept it from that."""
         while not self.started:
@@ -187,6 +192,17 @@ class Server(uvicorn.Server):
                 serving.result()
                 raise OSError(f"cannot listen on {self.config.host}:{self.config.port}")
             await asyncio.sleep(0.02)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises OSError, in words."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {host}:{port}: {error.strerror}. Does emberwatch run already? Another port: --port, or "
+            "console.port in the config (of a worker: metrics.port)"
+        ) from None
 
 
 async def tick_keeper(keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5) -> None:

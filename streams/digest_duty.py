@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 
 import structlog
+from msgspec.structs import replace
 
 from alerts.digest import Digest, Quality, compose, week_of
 from alerts.digest_notices import digest_notices
@@ -16,6 +17,7 @@ from streams.forecast_duty import EVERYTHING
 log = structlog.get_logger()
 
 NANO = 1e9
+WEEK = timedelta(days=7)
 TOLD_FOR = timedelta(days=6)  # a week that ended longer ago is no news any more
 
 
@@ -55,6 +57,10 @@ class DigestDuty:
         """The week that a digest made now is about."""
         return week_of(now, self.timezone, self.day, self.at)
 
+    def so_far(self, week: Week, now: datetime) -> Week:
+        """The week as far as it has come: nothing is said to be spent or saved in the future."""
+        return replace(week, end=now) if week.start < now < week.end else week
+
     def week(self, label: str) -> Week:
         """The week of this label, such as 2026-W05. Raises ValueError where there is none."""
         return week_named(label, self.timezone, self.day, self.at)
@@ -62,6 +68,7 @@ class DigestDuty:
     def compose(self, week: Week) -> Digest:
         """The digest of a week, from the store as it is now."""
         length = week.end - week.start
+        before = week.start - max(length, WEEK)  # of a week that lasts still, the same days of the week before
         month_start, month_end = month_of(week.end - timedelta(seconds=1), self.timezone)
         incidents = self.store.incidents_between(week.start, week.end)
         forecasts = [
@@ -72,7 +79,7 @@ class DigestDuty:
         return compose(
             week,
             this_week=self._spending(week.start, week.end),
-            last_week=self._spending(week.start - length, week.start),
+            last_week=self._spending(before, before + length),
             incidents=incidents,
             actions=self.store.actions_since(week.start),
             outlook=self._outlook(forecasts),

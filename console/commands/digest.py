@@ -11,6 +11,7 @@ from console.exits import EXIT_CODES, ExitCode
 
 if TYPE_CHECKING:
     from alerts.digest import Digest
+    from alerts.week import Week
     from streams.digest_duty import DigestDuty
 
 EPILOG = f"""\b
@@ -57,7 +58,7 @@ def digest(
             wanted = duty.latest_week(now) if week is None else duty.week(week)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--week") from None
-        made = duty.compose(wanted)
+        made = duty.compose(duty.so_far(wanted, now))
         first = store.first_hour()
         if wanted.end > now:
             typer.echo(f"{wanted.label} is not over yet: these are the figures so far", err=True)
@@ -68,11 +69,10 @@ def digest(
         else:
             typer.echo(html(made) if as_html else text(made), nl=False)
         if send:
-            _send(duty, made, now, spent=first is not None and first < wanted.end)
+            _send(duty, wanted, made, now, spent=first is not None and first < wanted.end)
 
 
-def _send(duty: "DigestDuty", digest: "Digest", now: datetime, *, spent: bool) -> None:
-    week = digest.week
+def _send(duty: "DigestDuty", week: "Week", digest: "Digest", now: datetime, *, spent: bool) -> None:
     refusal = None
     if not duty.channels:
         refusal = "digest.to names no channel in the config (or digest.enabled is false)"

@@ -26,7 +26,7 @@ _HORIZON = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?")
 
 
 def forecast(
-    series: Annotated[list[Path], typer.Argument(metavar="SERIES.csv...", help="Files to go on with.")],
+    series: Annotated[list[Path], typer.Argument(metavar="SERIES.csv", help="Files to go on with.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if it is not there.")],
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Where the forecast begins; default: each series' end.")

@@ -95,11 +95,12 @@ def show_list(
 
 
 @app.command(
+    short_help="Show one: money, reason, evidence, and what was said and done.",
     epilog=f"""\b
 Example:
   emberwatch incidents show inc_wswqcajvrfpcew5o --config emberwatch.yaml
 
-{EXIT_CODES}"""
+{EXIT_CODES}""",
 )
 def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
     """Show one incident: money, reason, every piece of evidence, and what was said and done since."""
@@ -139,7 +140,7 @@ def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
         fault = f", {entry.detail}" if entry.detail and entry.state != "delivered" else ""
         events.append((entry.notice.at, f"{entry.notice.channel} told: {entry.notice.step} ({entry.state}{fault})"))
     for step in steps:
-        by = f" by {step.approved_by}" if step.approved_by else ""
+        by = f" by {step.approved_by}" if step.approved_by and step.reason.endswith("_by_person") else ""
         events.append((step.at, f"scale-down {step.step}{by} ({step.reason.replace('_', ' ')})"))
     _print_incident(found, sorted(events, key=lambda event: event[0]))
 
@@ -230,8 +231,8 @@ def _print_table(incidents: "list[Incident]", state: State) -> None:
 
 
 def _print_incident(incident: "Incident", events: list[tuple[datetime, str]]) -> None:
-    from alerts.messages import plain_text
-    from alerts.wording import clean, figure
+    from alerts.messages import evidence_line, plain_text
+    from alerts.wording import clean
     from console.commands.printing import table, terminal
 
     out = terminal()
@@ -241,7 +242,7 @@ def _print_incident(incident: "Incident", events: list[tuple[datetime, str]]) ->
     if incident.evidence:
         out.print("\nEvidence:")
         for name, value in incident.evidence.items():
-            out.print(f"  {figure(name, value)}")
+            out.print(f"  {evidence_line(name, value)}")
     out.print("\nTimeline (UTC):")
     rows = table(("", "left"), ("", "wrap"))
     rows.show_header = False

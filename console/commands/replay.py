@@ -23,7 +23,7 @@ Writes incidents.jsonl, notifications.jsonl, actions.jsonl, spend.csv, forecasts
 
 def replay(
     events: Annotated[
-        list[str], typer.Argument(metavar="EVENTS...", help="Event files (.jsonl, .jsonl.gz), or - for standard input.")
+        list[str], typer.Argument(metavar="EVENTS", help="Event files (.jsonl, .jsonl.gz), or - for standard input.")
     ],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The config file.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if it is not there.")] = Path(
@@ -76,16 +76,27 @@ def replay(
     if as_json:
         typer.echo(json.dumps(data, default=str))
         return
+    from alerts.wording import moment, money
+
     rate_s = summary.records / summary.wall_s if summary.wall_s else 0.0
-    typer.echo(
-        f"{summary.records} messages, {summary.events} events in {summary.wall_s:.1f} s ({rate_s:,.0f} a second)"
+    if summary.first_at is None or summary.last_at is None:
+        typer.echo("$0 spent: there was no event")
+    else:
+        typer.echo(f"{money(summary.usd)} spent, {moment(summary.first_at)} to {moment(summary.last_at)}")
+    found = (
+        (summary.incidents, "incident"),
+        (summary.notifications, "notification"),
+        (summary.actions, "action step"),
     )
-    typer.echo(f"${summary.usd:,.2f} spent between {summary.first_at} and {summary.last_at}")
-    typer.echo(
-        f"{summary.incidents} incidents, {summary.notifications} notifications, {summary.actions} action steps, "
-        f"{summary.rejects} events set aside, {summary.duplicates} duplicates, {summary.late} late"
-    )
-    typer.echo(f"written to {out}/")
+    typer.echo(", ".join(_counted(*pair) for pair in found))
+    odd = ((summary.rejects, "set aside"), (summary.duplicates, "met twice"), (summary.late, "late"))
+    said = "".join(f", {number:,} {what}" for number, what in odd if number)
+    typer.echo(f"{_counted(summary.events, 'event')} in {_counted(summary.records, 'message')}{said}")
+    typer.echo(f"written to {out}/ in {summary.wall_s:.1f} s ({rate_s:,.0f} messages a second)")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class _Bar:

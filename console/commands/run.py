@@ -21,13 +21,16 @@ Examples:
   emberwatch run                              the demo: a made-up fleet, nothing to set up
   emberwatch run --config emberwatch.yaml     your own: send events to POST /api/v1/events
 
-Ctrl-C ends it; what was accepted is on disk and goes on at the next start.
+Ctrl-C or SIGTERM ends it within ten seconds, with 0; what was accepted is on disk and goes on at the next start.
 
 {EXIT_CODES}"""
 DEMO_EPILOG = f"""\b
 Examples:
   emberwatch demo
   emberwatch demo --port 9000 --seed 7
+
+Within half a minute an idle notebook can be approved for scale-down in the console; the stand-in for its receiver
+does it, and a minute later the telemetry proves it. Ctrl-C ends the demo, with 0.
 
 {EXIT_CODES}"""
 
@@ -60,8 +63,8 @@ def run(
     configure_logging(settings.log.level, settings.log.format)
     with started(opened(settings, "run"), settings) as parts:
         token = assemble.console_token(settings)
-        terminal = Terminal()
-        asyncio.run(run_embedded(parts, terminal, token, lambda: welcome(parts.public_url(), token)))
+        shown = token if settings.console.token is None else None
+        asyncio.run(run_embedded(parts, Terminal(), token, lambda: welcome(parts.public_url(), shown)))
 
 
 def demo(

@@ -35,7 +35,7 @@ scale_down:
   warning_lead: 0s                # so that an approval can be watched at work; the default is 15m
   max_gpu_ratio_per_hour: 0.25    # the fleet is small
   max_gpu_ratio_per_day: 0.25
-stream: {allowed_lateness: 10s}   # so that it can be watched; the default is 2m
+stream: {allowed_lateness: 0s}    # nothing comes late here, and it can be watched; the default is 2m
 store: {data_dir: "%(data_dir)s"}
 console: {port: %(port)d}
 """

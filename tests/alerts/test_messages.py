@@ -265,3 +265,24 @@ def test_every_sample_is_of_its_own_kind() -> None:
 def test_all_accelerators_are_counted_though_not_all_are_named():
     many = replace(IDLE, devices=tuple(f"GPU-{n}" for n in range(64)), evidence={"accelerators": 100.0})
     assert "100x NVIDIA H100" in title(many)
+
+
+def test_an_idle_incident_says_what_is_used_of_what_is_paid_for() -> None:
+    idle = replace(IDLE, observed=0.0, expected=16.0, unit="usd_per_hour_used", evidence={"families": 2.0})
+
+    text = plain_text(idle)
+
+    assert "Used: $0/h of $16.00/h paid for" in text.splitlines()
+    assert "(kinds of evidence 2)" in text
+
+
+def test_an_unpriced_incident_begins_with_the_estimate_and_names_no_zeros() -> None:
+    unpriced = replace(
+        UNPRICED, usd_per_hour=10.08, expected=0.0, evidence={"unpriced_gpu_s": 0.0, "estimated_usd": 4.0}
+    )
+
+    assert title(unpriced) == (
+        "$10.08/h estimated, without a price: model frontier-9-preview of prod/chat/api, 1.2 M tokens (team search)"
+    )
+    assert sentence(unpriced).endswith("so this spend is missing from every sum (estimated $4.00).")
+    assert "Without a price: 1.2 M tokens" in plain_text(unpriced).splitlines()

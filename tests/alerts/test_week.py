@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from alerts.week import Week, week_of
+from alerts.week import Week, week_named, week_of
 
 NINE = time(9)
 
@@ -109,3 +109,16 @@ def test_every_hour_of_a_year_has_one_week_and_the_weeks_touch(timezone):
 def test_a_day_that_is_none_is_refused_in_words():
     with pytest.raises(ValueError, match="the digest's day is one of monday"):
         week_of(utc("2026-01-01"), "UTC", "mon", NINE)
+
+
+@pytest.mark.parametrize("now", ["2026-03-02 09:00", "2026-03-30 07:00", "2027-01-04 12:00"])
+def test_a_week_by_its_name_is_the_week_that_is_due(now: str):
+    week = week_of(utc(now), "Europe/Berlin", "wednesday", NINE)
+
+    assert week_named(week.label, "Europe/Berlin", "wednesday", NINE) == week
+
+
+@pytest.mark.parametrize("label", ["2026-5", "2026-W5", "2026-W54", "2025-W53", "2026-W00", "W05", "2026-W05\n"])
+def test_what_names_no_week_is_refused(label: str):
+    with pytest.raises(ValueError, match="week"):
+        week_named(label, "UTC", "monday", NINE)

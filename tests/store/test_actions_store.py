@@ -1,7 +1,7 @@
 """Actions: every step is on record once, and of two who decide at once one is told no."""
 
 from alerts.scale_down import ActionStep
-from store.actions import ActionStepRow
+from store.actions import ActionStepRow, Pause
 from store.store import Store
 from tests.store.samples import HOUR, MINUTE, NOON, action, notice
 
@@ -73,3 +73,12 @@ def test_actions_are_paused_until_people_let_them_go_on(store: Store) -> None:
     assert store.paused() is True
     store.set_paused(False, "bob", NOON + HOUR)
     assert store.paused() is False
+
+
+def test_who_paused_last_is_kept(store: Store) -> None:
+    never = store.pause()
+    store.set_paused(True, "breaker", NOON)
+    store.set_paused(False, "ana", NOON + MINUTE)
+
+    assert never == Pause(paused=False)
+    assert store.pause() == Pause(paused=False, by="ana", at=NOON + MINUTE)
