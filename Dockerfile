@@ -48,4 +48,4 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
 
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["emberwatch"]
-CMD ["run"]
+CMD ["--help"]
