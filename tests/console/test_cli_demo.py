@@ -32,7 +32,8 @@ def browser(demo: Running) -> Iterator[httpx.Client]:
     found = re.search(r"Console: (http://\S+)/\?token=(\S+)", demo.out)
     assert found is not None
     with httpx.Client(base_url=found[1], follow_redirects=True, timeout=10) as client:
-        assert client.get("/", params={"token": found[2]}).status_code == 200
+        landed = client.get("/", params={"token": found[2]})
+        assert landed.status_code == 200, landed.text
         yield client
 
 
@@ -47,7 +48,7 @@ def approve(client: httpx.Client) -> None:
     assert form is not None
     values = {name: form[name] for name in ("csrf", "transition")}
     answer = client.post(form["to"], data=values, headers={"origin": str(client.base_url).rstrip("/")})
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.slow
