@@ -1,7 +1,7 @@
 """A Kafka worker as a process: consumes partitions, keeps them in the store, and shows its health and metrics."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
 import structlog
@@ -15,7 +15,7 @@ from console import assemble
 from console.metrics_page import metrics_answer
 from console.service import Parts, Server, tick_keeper
 from store.facts import RejectRow
-from streams.app import KafkaSettings
+from streams.app import EXIT_CRASHED, KafkaSettings
 from streams.dead_letters import DeadLetterProducer
 from streams.keeper import DeadLetters
 from streams.topics import KafkaUnreachable
@@ -72,11 +72,13 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)
     serving = asyncio.ensure_future(server.serve())
     ticking = asyncio.ensure_future(tick_keeper(keeper, stop))
+    ends_with(ticking, worker.request_stop)
     try:
         await server.wait_started(serving)
         if duties:
             working.start()
-        return await worker.run()
+        code = await worker.run()
+        return EXIT_CRASHED if ticking.done() and not ticking.cancelled() and ticking.exception() else code
     finally:
         stop.set()
         ended.set()
@@ -85,6 +87,18 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
         await dead.close()
         if working.is_alive():
             await asyncio.to_thread(working.join, 5.0)
+
+
+def ends_with(task: "asyncio.Future[None]", stop: Callable[[], None]) -> None:
+    """Stop the process when a task of it ends by a fault: what it had in memory is read again by the next one."""
+
+    def ended(done: "asyncio.Future[None]") -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            log.critical("task_failed", error=type(error).__name__, exc_info=error)
+            stop()
+
+    task.add_done_callback(ended)
 
 
 def patiently(dead: DeadLetterProducer) -> DeadLetters:

@@ -40,13 +40,10 @@ class MonthForecast(Struct, frozen=True, kw_only=True):
 
 
 def matches(budget: Budget, workload: str, team: str | None) -> bool:
-    """Whether a workload's spend counts against a budget. A budget that names nothing counts nothing."""
+    """Whether a workload's spend counts against a budget: all globs must match. One that names nothing counts all."""
     cluster, namespace, *_ = (*workload.split("/", 2), "")  # the overflow row has a name without parts
-    has = {"team": team or "", "cluster": cluster, "namespace": namespace}
-    return bool(budget.match) and all(
-        fnmatchcase(workload, wanted) if key == "workload" else has.get(key) == wanted
-        for key, wanted in budget.match.items()
-    )
+    has = {"cluster": cluster, "namespace": namespace, "workload": workload, **({"team": team} if team else {})}
+    return all(key in has and fnmatchcase(has[key], glob) for key, glob in budget.match.items())
 
 
 def month_of(now: datetime, timezone: str = "UTC") -> tuple[datetime, datetime]:

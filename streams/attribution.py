@@ -12,14 +12,14 @@ class TeamRule(Struct, frozen=True, kw_only=True):
     team: str
 
     def fits(self, workload: str, labels: dict[str, str] | None) -> bool:
-        """Whether every glob matches; an absent label matches nothing."""
+        """Whether every glob matches; an absent label matches nothing. A rule without globs fits everything."""
         cluster, namespace, name = workload.split("/", 2)
         known = {"cluster": cluster, "namespace": namespace, "name": name, "workload": workload}
         for key, glob in self.match.items():
             value = (labels or {}).get(key[6:]) if key.startswith("label.") else known.get(key)
             if value is None or not fnmatchcase(value, glob):
                 return False
-        return bool(self.match)
+        return True
 
 
 class Attribution:

@@ -36,7 +36,9 @@ def month(
         ({"cluster": "prod-eu", "namespace": "risk"}, False),
         ({"team": "search", "workload": "*/chat"}, True),
         ({"owner": "x"}, False),
-        ({}, False),
+        ({"team": "sea*", "cluster": "prod-*", "namespace": "l?m"}, True),
+        ({"team": "Search"}, False),
+        ({}, True),
     ],
 )
 def test_all_parts_of_a_match_must_hold(match: dict[str, str], expected: bool):
@@ -51,6 +53,7 @@ def test_workloads_that_share_the_overflow_row_are_of_no_cluster():
 
 def test_a_workload_without_a_team_is_in_no_teams_budget():
     assert not matches(BUDGET, "prod-eu/llm/chat", None)
+    assert not matches(Budget(name="b", usd_per_month=1.0, match={"team": "*"}), "prod-eu/llm/chat", None)
 
 
 def test_a_month_is_the_budgets_own():

@@ -34,7 +34,7 @@ def test_labels_of_one_event_do_not_stick_to_the_workload():
     assert teams == ["europe", "ml", "europe", "europe"]
 
 
-def test_a_rule_that_asks_nothing_or_something_unknown_fits_nothing():
-    assert not TeamRule(match={}, team="all").fits("a/b/c", None)
+def test_a_rule_that_asks_nothing_fits_all_and_one_that_asks_the_unknown_fits_nothing():
+    assert TeamRule(match={}, team="all").fits("a/b/c", None)
     assert not TeamRule(match={"planet": "*"}, team="all").fits("a/b/c", None)
     assert Attribution(()).team("a/b/c", None, {"x": "y"}) is None

@@ -235,13 +235,13 @@ def test_the_command_reads_standard_input(config, tmp_path):
     values = [gpu(NOON + number * MINUTE) for number in range(60)]
     data = b"".join(encoded(value) + b"\n" for value in values)
 
-    done = emberwatch(
-        "-", "--config", config, "--out", tmp_path / "out", "--until", stamp(NOON + 9 * MINUTE), stdin=data
-    )
+    until = stamp(NOON + 9 * MINUTE)
+    done = emberwatch("-", "--config", config, "--out", tmp_path / "out", "--until", until, "--json", stdin=data)
     replayed(config, tmp_path / "file", write(tmp_path / "e.jsonl", values[:9]))
 
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"9 messages, 9 events" in done.stdout
+    said = json.loads(done.stdout)
+    assert (said["records"], said["events"], said["rejects"]) == (9, 9, 0)
     for name in FILES:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "file" / name).read_bytes()
 

@@ -1,0 +1,272 @@
+"""Scale-down from an idle incident to a receiver that acts, on a real store, with the real delivery."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerts.channels.recorder import RecorderChannel
+from alerts.matching import Matcher, Op
+from alerts.scale_down import ActionStep, Mode, ScaleDownPolicy
+from alerts.secrets import Secret
+from alerts.targets.webhook import WebhookTarget
+from console.control import StoreControls
+from console.fakes.receiver import SECRET, FakeReceiver
+from store.facts import Facts, StatusRow, WorkloadState
+from store.outbox import State
+from store.store import Store
+from streams.delivery import Delivery
+from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.targets import TargetChannel
+from tests.store.samples import CHAT, incident
+from tests.streams.events import HOUR, MINUTE, NOON, router
+
+TARGET = TARGET_PREFIX + "webhook"
+SELECTOR = (Matcher(label="workload", op=Op.EQUAL, value=CHAT),)
+
+
+class World:
+    """A store with one idle workload in a fleet of a hundred accelerators, and the duty that looks at it."""
+
+    def __init__(self, receiver: FakeReceiver, **policy: Any) -> None:
+        self.store = Store.open("sqlite://")
+        self.now = NOON
+        self.policy = ScaleDownPolicy(
+            **{
+                "mode": Mode.PROPOSE,
+                "enabled": True,
+                "target": "webhook",
+                "selector": SELECTOR,
+                "fresh_within_s": 600.0,
+                **policy,
+            }
+        )
+        self.duty = ScaleDownDuty(self.store, self.policy, router())
+        self.told: list[dict[str, str]] = []
+        webhook = WebhookTarget(url=receiver.url, secrets=(Secret(SECRET),), allow_insecure_loopback=True)
+        ways: dict[str, Any] = {
+            "recorder": RecorderChannel("recorder", self.told.append),
+            TARGET: TargetChannel(TARGET, webhook, still_idle=self.duty.still_idle, clock=lambda: self.now),
+        }
+        self.delivery = Delivery(self.store, ways, lambda: self.now, "me")
+        self.controls = StoreControls(self.store, router(), self.policy, lambda: self.now)
+        self.epoch = self.store.claim_partition(0, "me", NOON).epoch
+        evidence = {"idle_s": 3600.0, "families": 3.0}
+        self.write(Facts(incidents=[incident(began_at=NOON, evidence=evidence)]))
+
+    def write(self, facts: Facts) -> None:
+        self.store.commit(0, self.epoch, facts, snapshot=None, offsets={}, now=self.now)
+
+    def see(self, at: datetime, *, state: WorkloadState = WorkloadState.IDLE, devices: int = 2) -> None:
+        """What the telemetry says at a moment."""
+        since = NOON if state is WorkloadState.IDLE else None
+        chat = StatusRow(
+            workload=CHAT, team="search", at=at, state=state, usd_per_hour=8.1, devices=devices, idle_since=since,
+            idle_devices=devices,
+        )  # fmt: skip
+        fleet = StatusRow(
+            workload="prod/llm/rest", team=None, at=at, state=WorkloadState.BUSY, usd_per_hour=400.0, devices=98
+        )
+        self.write(Facts(statuses=[chat, fleet]))
+
+    def go_on(self, until: datetime, **seen: Any) -> list[ActionStep]:
+        """Look every five minutes, and deliver what that gave."""
+        steps = []
+        while self.now < until:
+            self.now += 5 * MINUTE
+            self.see(self.now, **seen)
+            steps += [action.step for action in self.duty.run(self.now)]
+            self.delivery.deliver_due()
+        return steps
+
+
+@pytest.fixture
+def receiver() -> Iterator[FakeReceiver]:
+    world: list[World] = []
+    made = FakeReceiver(clock=lambda: world[0].now.timestamp() if world else NOON.timestamp())
+    made.world = world  # type: ignore[attr-defined]
+    with made:
+        yield made
+
+
+def world(receiver: FakeReceiver, **policy: Any) -> World:
+    made = World(receiver, **policy)
+    receiver.world.append(made)  # type: ignore[attr-defined]
+    return made
+
+
+def the_action(here: World) -> Any:
+    (action,) = here.store.list_actions(10)
+    return action
+
+
+def test_to_observe_is_to_record_and_to_execute_nothing(receiver):
+    here = world(receiver, mode=Mode.OBSERVE)
+
+    steps = here.go_on(NOON + 24 * HOUR)
+
+    assert steps == [ActionStep.WARNED, ActionStep.PROPOSED]
+    assert the_action(here).mode is Mode.OBSERVE
+    assert not here.controls.approve(the_action(here).action_id, "web:ann")
+    assert receiver.requests_seen == 0
+
+
+@pytest.mark.parametrize("unarmed", [{"selector": ()}, {"target": None}, {"enabled": False}])
+@pytest.mark.parametrize("mode", [Mode.PROPOSE, Mode.AUTO])
+def test_without_selector_target_or_consent_nothing_is_executed(receiver, unarmed, mode):
+    here = world(receiver, mode=mode, **unarmed)
+
+    steps = here.go_on(NOON + 24 * HOUR)
+
+    assert ActionStep.EXECUTED not in steps
+    assert {action.mode for action in here.store.list_actions(10)} <= {Mode.OBSERVE}
+    assert receiver.requests_seen == 0
+
+
+def test_proposed_approved_executed_once_and_verified_when_the_accelerators_are_gone(receiver):
+    here = world(receiver)
+    assert here.go_on(NOON + 3 * HOUR) == [ActionStep.WARNED, ActionStep.PROPOSED]
+    assert receiver.executed == []
+
+    assert here.controls.approve(the_action(here).action_id, "web:ann")
+    assert not here.controls.approve(the_action(here).action_id, "web:bob")
+    acted = here.go_on(here.now + 15 * MINUTE)
+    here.delivery.deliver_due()
+    gone = here.go_on(here.now + 15 * MINUTE, devices=0)
+
+    assert (acted, gone) == ([ActionStep.RECHECKED, ActionStep.EXECUTED], [ActionStep.VERIFIED])
+    (request,) = receiver.executed
+    assert (request.workload, request.approved_by, request.change.replicas.to) == (CHAT, "web:ann", 0)
+    assert [len(bodies) for bodies in receiver.received.values()] == [1]
+    assert [step.step for step in here.store.action_steps(the_action(here).action_id)] == [
+        ActionStep.WARNED,
+        ActionStep.PROPOSED,
+        ActionStep.APPROVED,
+        ActionStep.RECHECKED,
+        ActionStep.EXECUTED,
+        ActionStep.VERIFIED,
+    ]
+
+
+def test_an_act_that_is_not_seen_in_the_telemetry_has_failed(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    here.controls.approve(the_action(here).action_id, "web:ann")
+
+    steps = here.go_on(here.now + HOUR)
+
+    assert steps == [ActionStep.RECHECKED, ActionStep.EXECUTED, ActionStep.FAILED]
+    assert len(receiver.executed) == 1
+
+
+def test_what_is_busy_at_the_moment_of_acting_is_not_stopped(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    while not receiver.requests_seen and here.now < NOON + 6 * HOUR:
+        here.now += 5 * MINUTE
+        here.see(here.now)
+        executed = [action for action in here.duty.run(here.now) if action.step is ActionStep.EXECUTED]
+        if executed:
+            here.see(here.now + MINUTE, state=WorkloadState.BUSY)
+            here.now += MINUTE
+        here.delivery.deliver_due()
+        if executed:
+            break
+
+    assert executed
+    assert not here.duty.still_idle(executed[0], here.now)
+    assert receiver.requests_seen == 0
+    orders = [entry for entry in here.store.notices(100) if entry.notice.channel == TARGET]
+    assert [entry.state for entry in orders] == [State.REFUSED]
+
+
+@pytest.mark.parametrize("how", ["stale", "resolved", "paused", "unknown", "no telemetry"])
+def test_the_last_look_says_no_to_whatever_is_not_evident(receiver, how):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    action = the_action(here)
+    assert here.duty.still_idle(action, here.now)
+
+    if how == "stale":
+        here.now += timedelta(seconds=here.policy.fresh_within_s + 1)
+    elif how == "resolved":
+        here.write(Facts(incidents=[incident(resolved_at=here.now, updated_at=here.now, transition=5)]))
+    elif how == "paused":
+        here.store.set_paused(True, by="ann", at=here.now)
+    elif how == "unknown":
+        here.see(here.now + MINUTE, state=WorkloadState.UNKNOWN)
+    else:
+        here.store.prune(here.now + HOUR)
+
+    assert not here.duty.still_idle(action, here.now)
+
+
+def test_auto_acts_after_the_warning_and_the_second_look_and_only_once(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+
+    steps = here.go_on(NOON + 4 * HOUR)
+
+    assert steps == [
+        ActionStep.WARNED,
+        ActionStep.PROPOSED,
+        ActionStep.RECHECKED,
+        ActionStep.EXECUTED,
+        ActionStep.FAILED,
+    ]
+    assert len(receiver.executed) == 1
+
+
+def test_auto_does_not_act_while_its_warning_was_not_delivered(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.delivery.deliver_due = lambda: None  # type: ignore[method-assign]
+
+    steps = here.go_on(NOON + 12 * HOUR)
+
+    assert steps == [ActionStep.WARNED, ActionStep.PROPOSED]
+    assert receiver.requests_seen == 0
+
+
+def test_a_receiver_that_fails_first_is_asked_again_under_the_same_id(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    here.controls.approve(the_action(here).action_id, "web:ann")
+    receiver.fail_next("500_after")
+
+    here.go_on(here.now + 25 * MINUTE)
+
+    assert len(receiver.executed) == 1
+    assert list(receiver.received) == [the_action(here).action_id]
+
+
+def test_two_holders_who_decide_at_the_same_time_take_the_step_once(receiver):
+    here = world(receiver)
+    here.now = NOON + 2 * HOUR
+    here.see(here.now)
+    other = ScaleDownDuty(here.store, here.policy, router())
+
+    here.duty.run(here.now)
+    other.run(here.now)
+    other.run(here.now)
+
+    steps = here.store.action_steps(the_action(here).action_id)
+    assert [step.step for step in steps] == [ActionStep.WARNED, ActionStep.PROPOSED]
+    assert len({entry.notice.notice_id for entry in here.store.notices(100)}) == len(here.store.notices(100)) == 2
+
+
+def test_most_of_a_fleet_going_idle_at_once_trips_the_breaker(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.go_on(NOON + 35 * MINUTE)
+    idle = [
+        StatusRow(
+            workload=f"prod/llm/{number}", team=None, at=here.now, state=WorkloadState.IDLE, usd_per_hour=4.0,
+            devices=1, idle_devices=1, idle_since=here.now - MINUTE,
+        )
+        for number in range(60)
+    ]  # fmt: skip
+    here.write(Facts(statuses=idle))
+
+    here.duty.run(here.now)
+
+    assert here.store.paused()
+    assert here.go_on(here.now + 12 * HOUR) == []
+    assert receiver.requests_seen == 0
