@@ -192,7 +192,7 @@ class Pipeline:
 
     def _message(self, record: Record, behind: AbstractSet[str], now_ms: int | None) -> None:
         arrived_ms = _ms(record.arrived_at)
-        heard_ms = arrived_ms if now_ms is None else now_ms
+        heard_ms = arrived_ms if now_ms is None else max(arrived_ms, now_ms)
         events, faults = decode(record.value, self.limits.max_message_bytes)
         for fault in faults:
             self._set_aside(record, fault.index, fault.payload, "malformed", fault.reason)
