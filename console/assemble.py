@@ -139,9 +139,7 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
     anomaly = AnomalyDetector(
         min_history_h=float(usual.min_history_hours),
         unit_cost=UnitCost(floor_usd_per_hour=floor),
-        spikes=Spike(
-            floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio, record_margin=usual.record_margin
-        ),
+        spikes=Spike(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio, record_margin=usual.record_margin),
         levels=Level(floor_usd_per_hour=floor),
     )
     gap = DataGapDetector(after_s=wanted.data_gap.after.total_seconds())

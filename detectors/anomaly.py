@@ -36,6 +36,7 @@ class AnomalyDetector:
         """Add the minute to its bin; judge and then learn each bin and hour that is complete."""
         bins.declare(fleet)
         fleet.workloads.declare("scale_open", "?", False)
+        fleet.workloads.declare("volume_factor", "f8", 1.0)
         for part in (self.prices, self.unit_cost, self.spikes, self.levels):
             part.declare(fleet)
         bins.add(fleet, minute)
@@ -43,26 +44,41 @@ class AnomalyDetector:
             return []
         days = bins.days_known(fleet, minute.end_s)
         min_days = self.min_history_h / 24.0
-        workloads = fleet.workloads
-        findings = self.prices.bin(fleet, minute)
-        findings += self.unit_cost.bin(fleet, minute, days, min_days)
+        prices = self.prices.bin(fleet, minute)
+        steps = self.unit_cost.bin(fleet, minute, days, min_days)
         tokens_usd = self._volume_usd(fleet)
-        level_open, stepped = workloads.column("level_open"), self.unit_cost.open(fleet)
-        findings += self.spikes.bin(
-            fleet, minute, tokens_usd, judged=days >= min_days, free=~stepped & ~level_open
-        )
+        spikes = self.spikes.bin(fleet, minute, tokens_usd, days >= min_days)
+        workloads = fleet.workloads
         spiking = workloads.column("spike_open")
         told = spiking | workloads.column("scale_open")  # extra accelerators that are told as waste
         self.levels.bin(fleet, tokens_usd + workloads.column("bin_gpu_usd"), told=told)
-        if minute.end_s % 3600 == 0:
-            findings += self.levels.hour(fleet, minute, days=days, min_days=min_days, free=~stepped & ~spiking)
-        bins.learn(fleet, calm=~stepped & ~spiking & ~level_open)
+        levels = self.levels.hour(fleet, minute, days, min_days) if minute.end_s % 3600 == 0 else []
+        odd = spiking | self.unit_cost.open(fleet) | workloads.column("level_open")
+        bins.learn(fleet, calm=~odd)
         bins.clear(fleet)
-        return findings
+        still_odd = {workloads.keys[row] for row in np.flatnonzero(odd).tolist()}
+        return prices + _one_each([*spikes, *steps, *levels], still_odd)
 
     def _volume_usd(self, fleet: Fleet) -> Floats:
-        """What the bin's tokens would have cost if price, model and size of a request had stayed: (rows,)."""
+        """What the bin's tokens would have cost had price, model and size of a request stayed as they were: (rows,).
+
+        Notes in `volume_factor` how many times that they do cost now.
+        """
         workloads = fleet.workloads
-        shift = workloads.column("price_shift") + self.unit_cost.shift(fleet)
-        usd: Floats = (workloads.column("bin_usd") - workloads.column("bin_gpu_usd")) * np.exp(-shift)
+        shift, level = self.unit_cost.shift(fleet), workloads.column("price_level")
+        workloads.column("volume_factor")[:] = np.where(level > 0, level, 1.0) * np.exp(shift)
+        usd: Floats = workloads.column("bin_reference_usd") * np.exp(-shift)
         return usd
+
+
+def _one_each(findings: list[Finding], still_odd: set[str]) -> list[Finding]:
+    """The first that lasts of each workload; an end only where all has ended."""
+    chosen: dict[str, Finding] = {}
+    for finding in findings:
+        workload = finding.workload or ""
+        before = chosen.get(workload)
+        if finding.cleared and workload in still_odd:
+            continue
+        if before is None or (before.cleared and not finding.cleared):
+            chosen[workload] = finding
+    return list(chosen.values())

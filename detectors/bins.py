@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.cause import Shape
+from detectors.cause import Shape, cause_of
+from detectors.findings import Cause
 from detectors.minute import Minute
 from detectors.panel import Fleet
 
@@ -13,6 +14,7 @@ HOURS_A_DAY = 24
 SUMS = ("usd", "gpu_usd", "requests", "tokens", "reference_usd", "errors")
 USUAL_HALF_LIFE_H = 168.0
 RECENT_HALF_LIFE_H = 6.0
+USUAL_RATE = 1.0 - 0.5 ** (1.0 / (USUAL_HALF_LIFE_H * BINS_AN_HOUR))  # a bin
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -60,7 +62,7 @@ def learn(fleet: Fleet, calm: Flags) -> None:
     workloads = fleet.workloads
     bins, reported = workloads.column("bins"), workloads.column("bin_reported")
     bins[calm & reported] += 1
-    slow = np.maximum(1.0 - 0.5 ** (1.0 / (USUAL_HALF_LIFE_H * BINS_AN_HOUR)), 1.0 / np.maximum(bins, 1.0))
+    slow = np.maximum(USUAL_RATE, 1.0 / np.maximum(bins, 1.0))
     quick = 1.0 - 0.5 ** (1.0 / (RECENT_HALF_LIFE_H * BINS_AN_HOUR))
     for name in SUMS:
         value = workloads.column(f"bin_{name}")
@@ -80,6 +82,12 @@ def shape(fleet: Fleet, scale: str, row: int) -> Shape:
     """One row's bin, usual or recent figures, for naming a cause."""
     values = {name: float(fleet.workloads.column(f"{scale}_{name}")[row]) for name in SUMS if name != "errors"}
     return Shape(**values)
+
+
+def volume_cause(fleet: Fleet, scale: str, row: int) -> Cause:
+    """Why a row's volume rose from its usual to its bin or recent figures. A price is told elsewhere."""
+    cause = cause_of(shape(fleet, "usual", row), shape(fleet, scale, row))
+    return Cause.REQUEST_RATE if cause in (Cause.PRICE, Cause.UNKNOWN) else cause
 
 
 def changes_near(minute: Minute, row: int, began_s: float, near_s: float = 7200.0) -> tuple[str, ...]:

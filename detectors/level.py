@@ -10,7 +10,6 @@ import numpy as np
 
 from detectors import bins
 from detectors.bins import HOURS_A_DAY, Flags, Floats
-from detectors.cause import cause_of
 from detectors.findings import Cause, Finding, Kind
 from detectors.minute import Minute, moment
 from detectors.panel import Fleet
@@ -23,9 +22,11 @@ class Level:
     floor_usd_per_hour: float = 0.5
     margin: float = 1.18  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
+    hinted_share: float = 0.5  # of the margin's logarithm, where people changed the workload as the rise began
     full_history_days: float = 14.0
     adopt_after_s: float = 86_400.0
-    record_half_life_h: float = 336.0
+    told_for_s: float = 3 * 86_400.0  # a level that was told is not told again so soon after its end
+    record_half_life_h: float = 2160.0  # a quarter: the dearest day of a month must be remembered
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""
@@ -33,7 +34,7 @@ class Level:
         workloads.declare("level_hours_usd", "f4", np.nan, HOURS_A_DAY)
         workloads.declare("level_totals_usd", "f4", np.nan, HOURS_A_DAY)
         workloads.declare("level_profile_usd", "f4", np.nan, HOURS_A_DAY)
-        for name in ("hour_usd", "record_usd", "since_s", "excess_usd", "expected_usd"):
+        for name in ("hour_usd", "record_usd", "since_s", "excess_usd", "expected_usd", "told_usd", "ended_s"):
             workloads.declare(f"level_{name}", "f8", 0.0)
         workloads.declare("level_hour_bins", "i4", 0)
         workloads.declare("level_cause", "i4", 0)
@@ -47,7 +48,7 @@ class Level:
         workloads.column("level_hour_bins")[:] += workloads.column("bin_reported")
         workloads.column("level_masked")[:] |= told
 
-    def hour(self, fleet: Fleet, minute: Minute, *, days: Floats, min_days: float, free: Flags) -> list[Finding]:
+    def hour(self, fleet: Fleet, minute: Minute, days: Floats, min_days: float) -> list[Finding]:
         """Judge the day that ends with this hour, then learn the day before it."""
         workloads = fleet.workloads
         slot = (minute.end_s // 3600 - 1) % HOURS_A_DAY
@@ -55,7 +56,9 @@ class Level:
         profile, record = workloads.column("level_profile_usd"), workloads.column("level_record_usd")
         leaving = hours[:, 0].copy()  # the same hour, a day ago
         profile[:, slot] = np.where(
-            np.isnan(profile[:, slot]), leaving, np.where(np.isnan(leaving), profile[:, slot], 0.7 * profile[:, slot] + 0.3 * leaving)
+            np.isnan(profile[:, slot]),
+            leaving,
+            np.where(np.isnan(leaving), profile[:, slot], 0.7 * profile[:, slot] + 0.3 * leaving),
         )
         unknown = (workloads.column("level_hour_bins") == 0) | workloads.column("level_masked")
         hours[:, :-1] = hours[:, 1:]
@@ -65,12 +68,19 @@ class Level:
         served = (workloads.column("usual_requests") > 0) & (
             workloads.column("usual_gpu_usd") > 0.5 * workloads.column("usual_usd")
         )
-        margin = np.where(served, self.served_margin, self.margin**lacking)
+        log_margin = np.where(served, np.log(self.served_margin), np.log(self.margin) * lacking)
+        touched = np.zeros(len(workloads), dtype=bool)
+        touched[[row for row, _, _, _ in minute.changes]] = True
         usual = np.nan_to_num(profile).sum(axis=1).astype(np.float64)
         worth = total - usual >= self.floor_usd_per_hour * HOURS_A_DAY * 0.5
         judged = (days >= min_days) & (record > 0) & ~np.isnan(total)
-        odd = judged & worth & (total > margin * record)
-        findings = self._advance(fleet, minute, odd, total, free)
+        open_, told = workloads.column("level_open"), workloads.column("level_told_usd")
+        lately = ~open_ & (minute.end_s - workloads.column("level_ended_s") < self.told_for_s)
+        reference = np.where(lately, np.maximum(record, told), record)
+        log_margin *= np.where(open_, self.hinted_share, 1.0)  # what is open ends well below where it began
+        odd = judged & worth & (total > np.exp(log_margin) * reference)
+        hinted = judged & worth & touched & (total > np.exp(log_margin * self.hinted_share) * reference)
+        findings = self._advance(fleet, minute, odd, hinted, total)
         old = totals[:, 0].astype(np.float64)
         totals[:, :-1] = totals[:, 1:]
         totals[:, -1] = np.where(workloads.column("level_open"), np.nan, total)
@@ -81,22 +91,28 @@ class Level:
         workloads.column("level_masked")[:] = False
         return findings
 
-    def _advance(self, fleet: Fleet, minute: Minute, odd: Flags, total: Floats, free: Flags) -> list[Finding]:
+    def _advance(self, fleet: Fleet, minute: Minute, odd: Flags, hinted: Flags, total: Floats) -> list[Finding]:
         workloads = fleet.workloads
         open_, since = workloads.column("level_open"), workloads.column("level_since_s")
+        told = workloads.column("level_told_usd")
         findings = []
-        for row in np.flatnonzero((odd & ~open_ & free) | open_).tolist():
+        for row in np.flatnonzero(odd | hinted | open_).tolist():
             if not open_[row]:
                 self._begin(fleet, minute, row)
+                told[row] = 0.0
+                if not odd[row] and not bins.changes_near(minute, row, float(since[row])):
+                    continue
             else:
                 now = float(workloads.column("level_hour_usd")[row])
                 workloads.column("level_excess_usd")[row] += max(now - workloads.column("level_expected_usd")[row], 0.0)
             lasted = minute.end_s - since[row] > self.adopt_after_s + 3600.0 * HOURS_A_DAY
-            over = bool(lasted or not odd[row] or not free[row])
-            if free[row]:
-                findings.append(self._say(fleet, minute, row, ended=over))
+            over = bool(lasted or not (odd[row] or hinted[row]))
+            findings.append(self._say(fleet, minute, row, ended=over))
             if lasted:  # from now on this is normal
                 workloads.column("level_record_usd")[row] = total[row]
+            told[row] = max(told[row], total[row])
+            if over:
+                workloads.column("level_ended_s")[row] = minute.end_s
             open_[row] = not over
         return findings
 
@@ -112,8 +128,8 @@ class Level:
         workloads.column("level_since_s")[row] = minute.end_s - 3600.0 * (HOURS_A_DAY - first)
         workloads.column("level_excess_usd")[row] = max(float((hours - usual)[first:].sum()), 0.0)
         workloads.column("level_expected_usd")[row] = float(usual.mean())
-        cause = cause_of(bins.shape(fleet, "usual", row), bins.shape(fleet, "recent", row))
-        if cause in (Cause.REQUEST_RATE, Cause.UNKNOWN):
+        cause = bins.volume_cause(fleet, "recent", row)
+        if cause is Cause.REQUEST_RATE:
             cause = Cause.LEVEL_STEP
         workloads.column("level_cause")[row] = list(Cause).index(cause)
 
@@ -121,8 +137,10 @@ class Level:
     def _say(fleet: Fleet, minute: Minute, row: int, *, ended: bool) -> Finding:
         workloads = fleet.workloads
         began_s = float(workloads.column("level_since_s")[row])
-        observed = float(workloads.column("level_hours_usd")[row].mean())
-        expected = float(workloads.column("level_expected_usd")[row])
+        factor = float(workloads.column("volume_factor")[row])
+        observed = float(workloads.column("level_hours_usd")[row].mean()) * factor
+        expected = float(workloads.column("level_expected_usd")[row]) * factor
+        record = float(workloads.column("level_record_usd")[row]) * factor / HOURS_A_DAY
         return Finding(
             kind=Kind.ANOMALY,
             cause=list(Cause)[int(workloads.column("level_cause")[row])],
@@ -133,12 +151,12 @@ class Level:
             team=fleet.teams[row],
             cleared=ended,
             usd_per_hour=0.0 if ended else round(max(observed - expected, 0.0), 6),
-            usd_so_far=round(float(workloads.column("level_excess_usd")[row]), 6),
+            usd_so_far=round(float(workloads.column("level_excess_usd")[row]) * factor, 6),
             observed=round(observed, 6),
             expected=round(expected, 6),
             confidence=0.9,
             evidence={
-                "record_usd_per_hour": round(float(workloads.column("level_record_usd")[row]) / HOURS_A_DAY, 6),
+                "record_usd_per_hour": round(record, 6),
                 "window_s": 86_400.0,
             },
             changes=bins.changes_near(minute, row, began_s),

@@ -13,7 +13,10 @@ from detectors.panel import Fleet
 
 @dataclass(frozen=True)
 class PriceStep:
-    """Finds a step of what the tokens of a workload cost against the first price known for them."""
+    """Finds a step of what the tokens of a workload cost against the first price known for them.
+
+    A price list that moves input and output apart gives a range of ratios, not one: a step lies outside that range.
+    """
 
     step_ratio: float = 0.08  # reported costs are rounded, and caches shift them a little; list prices move by more
     held_bins: float = 3.0
@@ -22,7 +25,7 @@ class PriceStep:
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""
-        for name in ("level", "odd", "since_s", "old", "usd", "shift"):
+        for name in ("level", "low", "high", "odd", "since_s", "old", "usd"):
             fleet.workloads.declare(f"price_{name}", "f8", 0.0)
         fleet.workloads.declare("price_open", "?", False)
 
@@ -34,21 +37,26 @@ class PriceStep:
         level, odd = workloads.column("price_level"), workloads.column("price_odd")
         known = (reference > 0) & (usd > 0)
         ratio: Floats = np.divide(usd, reference, out=np.ones_like(usd), where=known)
-        level[known & (level == 0)] = ratio[known & (level == 0)]
-        step = np.abs(np.log(np.divide(ratio, level, out=np.ones_like(usd), where=level > 0)))
-        odd[known] = np.where(step[known] > np.log1p(self.step_ratio), odd[known] + 1, 0)
+        low, high = workloads.column("price_low"), workloads.column("price_high")
+        first = known & (level == 0)
+        for bound in (level, low, high):
+            bound[first] = ratio[first]
+        outside = (ratio > high * (1.0 + self.step_ratio)) | (ratio * (1.0 + self.step_ratio) < low)
+        odd[known] = np.where(outside[known], odd[known] + 1, 0)
         open_, since = workloads.column("price_open"), workloads.column("price_since_s")
-        old, so_far, shift = (workloads.column(f"price_{name}") for name in ("old", "usd", "shift"))
+        old, so_far = workloads.column("price_old"), workloads.column("price_usd")
         running = open_.copy()
         for row in np.flatnonzero(known & (odd >= self.held_bins)).tolist():
             usual = float(workloads.column("usual_usd")[row] - workloads.column("usual_gpu_usd")[row]) * BINS_AN_HOUR
             change = float(ratio[row] / level[row] - 1.0)
-            shift[row] += np.log(ratio[row] / level[row])
             if not open_[row] and abs(usual * change) >= self.floor_usd_per_hour:
                 open_[row], running[row] = True, True
                 since[row], old[row] = minute.end_s - self.held_bins * BIN_S, level[row]
                 so_far[row] = usual * change / BINS_AN_HOUR * (self.held_bins - 1)
             level[row], odd[row] = ratio[row], 0.0
+            low[row] = high[row] = ratio[row]
+        seen = known & (open_ | ~outside)  # what else these prices give, as the mix of input and output moves
+        low[seen], high[seen] = np.minimum(low, ratio)[seen], np.maximum(high, ratio)[seen]
         moved = np.divide(level - old, level, out=np.zeros_like(usd), where=level > 0)
         so_far[running] += (usd * moved)[running]
         findings = []

@@ -61,7 +61,7 @@ class ScaleOutDetector:
         recent[:, :-1] = recent[:, 1:]
         recent[:, -1] = np.where(above, needed / np.maximum(extra, 1e-9), np.nan)
         full = ~np.isnan(recent).any(axis=1)
-        idle = full & (np.where(full[:, None], recent, np.inf).mean(axis=1) < self.needed_share)
+        idle = full & (np.where(full[:, None], recent, np.inf).max(axis=1) < self.needed_share)
         carried = workloads.column("scale_carried_hours")
         carried[:] = np.where(above & (load <= workloads.column("scale_carried")), carried + 1, 0.0)
         idle |= carried >= CARRIED_HOURS
@@ -72,8 +72,19 @@ class ScaleOutDetector:
 
     @staticmethod
     def _declare(fleet: Fleet) -> None:
-        for name in ("device_s", "busy_s", "requests", "usd", "usual", "usual_requests", "first_s", "since_s", "wasted_usd",
-                     "carried", "carried_hours"):
+        for name in (
+            "device_s",
+            "busy_s",
+            "requests",
+            "usd",
+            "usual",
+            "usual_requests",
+            "first_s",
+            "since_s",
+            "wasted_usd",
+            "carried",
+            "carried_hours",
+        ):
             fleet.workloads.declare(f"scale_{name}", "f8", 0.0)
         fleet.workloads.declare("scale_profile", "f4", np.nan, HOURS_A_DAY)
         fleet.workloads.declare("scale_recent", "f4", np.nan, HOLD_HOURS)
@@ -164,5 +175,9 @@ class ScaleOutDetector:
             expected=round(usual, 2),
             unit="accelerators",
             confidence=0.8,
-            evidence={"extra_accelerators": round(extra, 2), "usual_accelerators": round(usual, 2), "wasted_usd": so_far},
+            evidence={
+                "extra_accelerators": round(extra, 2),
+                "usual_accelerators": round(usual, 2),
+                "wasted_usd": so_far,
+            },
         )

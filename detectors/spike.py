@@ -10,7 +10,6 @@ import numpy as np
 
 from detectors import bins
 from detectors.bins import BIN_S, BINS_AN_HOUR, Flags, Floats
-from detectors.cause import cause_of
 from detectors.findings import Cause, Finding, Kind
 from detectors.minute import Minute, moment
 from detectors.panel import Fleet
@@ -32,47 +31,52 @@ class Spike:
     busier: float = 1.3  # times the usual requests, when they fail: else it is an outage, which costs nothing extra
     calm_bins: float = 3.0
     adopt_after_s: float = 86_400.0
-    record_half_life_h: float = 336.0
+    record_half_life_h: float = 2160.0
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""
-        for name in ("record_usd", "odd", "calm", "since_s", "excess_usd", "expected_usd"):
+        for name in ("record_usd", "usual_usd", "odd", "calm", "since_s", "excess_usd", "expected_usd"):
             fleet.workloads.declare(f"spike_{name}", "f8", 0.0)
         fleet.workloads.declare("spike_cause", "i4", 0)
         fleet.workloads.declare("spike_open", "?", False)
 
-    def bin(self, fleet: Fleet, minute: Minute, usd: Floats, *, judged: Flags, free: Flags) -> list[Finding]:
-        """Judge and learn a bin. usd: (rows,) for volume only; judged: old enough; free: nothing else is told."""
+    def bin(self, fleet: Fleet, minute: Minute, usd: Floats, judged: Flags) -> list[Finding]:
+        """Judge and learn a bin. usd: (rows,) for volume only; judged: old enough."""
         workloads = fleet.workloads
         record, open_ = workloads.column("spike_record_usd"), workloads.column("spike_open")
-        usual = workloads.column("usual_usd") - workloads.column("usual_gpu_usd")
+        usual = workloads.column("spike_usual_usd")
         excess = (usd - usual) * BINS_AN_HOUR
         worth = excess >= np.maximum(self.floor_usd_per_hour, self.floor_ratio * usual * BINS_AN_HOUR)
         failing = self._failing(fleet, usd)
         beyond = worth & (usd > self.record_margin * record)
         recent, calm = workloads.column("spike_odd"), workloads.column("spike_calm")
         recent[:] = recent * 0.5 + beyond
-        sudden = (worth & failing) | (beyond & (recent >= _TWO_OF_THREE)) | (worth & (usd > self.enormous_margin * record))
-        opens = judged & free & ~open_ & sudden
+        sudden = (
+            (worth & failing) | (beyond & (recent >= _TWO_OF_THREE)) | (worth & (usd > self.enormous_margin * record))
+        )
+        opens = judged & ~open_ & sudden
         since, so_far = workloads.column("spike_since_s"), workloads.column("spike_excess_usd")
         expected = workloads.column("spike_expected_usd")
         expected[opens], so_far[opens], since[opens] = usual[opens], 0.0, minute.end_s - BIN_S
         for row in np.flatnonzero(opens).tolist():
-            cause = cause_of(bins.shape(fleet, "usual", row), bins.shape(fleet, "bin", row))
+            cause = bins.volume_cause(fleet, "bin", row)
             workloads.column("spike_cause")[row] = list(Cause).index(Cause.REQUEST_RATE if failing[row] else cause)
         running = open_ | opens
         quiet = ~failing & (usd <= np.maximum(1.1 * record, expected))
         calm[:] = np.where(running & quiet & ~opens, calm + 1, 0.0)
         so_far[running] += np.maximum(usd - expected, 0.0)[running]
-        over = running & ((calm >= self.calm_bins) | (minute.end_s - since > self.adopt_after_s) | ~free)
+        over = running & ((calm >= self.calm_bins) | (minute.end_s - since > self.adopt_after_s))
         findings = [
             self._say(fleet, minute, row, float(usd[row]), ended=bool(over[row]))
-            for row in np.flatnonzero(running & free).tolist()
+            for row in np.flatnonzero(running).tolist()
         ]
         open_[:] = running & ~over
+        rate = np.maximum(bins.USUAL_RATE, 1.0 / np.maximum(workloads.column("bins") + 1.0, 1.0))
+        learns = workloads.column("bin_reported") & ~open_
+        usual[learns] += (rate * (usd - usual))[learns]
         fade = 0.5 ** (1.0 / (self.record_half_life_h * BINS_AN_HOUR))
         odd = judged & (beyond | failing)
-        record[:] = np.where(open_ | (odd & free), record, np.maximum(record * fade, usd))
+        record[:] = np.where(open_ | odd, record, np.maximum(record * fade, usd))
         return findings
 
     def _failing(self, fleet: Fleet, usd: Floats) -> Flags:
@@ -92,8 +96,10 @@ class Spike:
     def _say(self, fleet: Fleet, minute: Minute, row: int, usd: float, *, ended: bool) -> Finding:
         workloads = fleet.workloads
         began_s = float(workloads.column("spike_since_s")[row])
-        expected = float(workloads.column("spike_expected_usd")[row]) * BINS_AN_HOUR
-        observed = usd * BINS_AN_HOUR
+        factor = float(workloads.column("volume_factor")[row])
+        expected = float(workloads.column("spike_expected_usd")[row]) * factor * BINS_AN_HOUR
+        observed = usd * factor * BINS_AN_HOUR
+        record = float(workloads.column("spike_record_usd")[row]) * factor * BINS_AN_HOUR
         requests = float(workloads.column("bin_requests")[row])
         return Finding(
             kind=Kind.ANOMALY,
@@ -105,12 +111,12 @@ class Spike:
             team=fleet.teams[row],
             cleared=ended,
             usd_per_hour=0.0 if ended else round(max(observed - expected, 0.0), 6),
-            usd_so_far=round(float(workloads.column("spike_excess_usd")[row]), 6),
+            usd_so_far=round(float(workloads.column("spike_excess_usd")[row]) * factor, 6),
             observed=round(observed, 6),
             expected=round(expected, 6),
             confidence=0.9,
             evidence={
-                "record_usd_per_hour": round(float(workloads.column("spike_record_usd")[row]) * BINS_AN_HOUR, 6),
+                "record_usd_per_hour": round(record, 6),
                 "failed_ratio": round(float(workloads.column("bin_errors")[row]) / max(requests, 1.0), 4),
                 "window_s": float(BIN_S),
             },

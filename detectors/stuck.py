@@ -45,7 +45,9 @@ class StuckDetector:
             return []
         count = len(workloads)
         silence_s = minute.end_s - devices.column("stuck_seen_s")
-        fresh = (owner >= 0) & (silence_s <= np.maximum(self.stale_spans * devices.column("stuck_span_s"), self.stale_after_s))
+        fresh = (owner >= 0) & (
+            silence_s <= np.maximum(self.stale_spans * devices.column("stuck_span_s"), self.stale_after_s)
+        )
         at = owner[fresh]
         reporting = np.bincount(at, minlength=count)
         stuck = np.bincount(at, weights=state[fresh] == STUCK, minlength=count)
@@ -119,7 +121,9 @@ class StuckDetector:
         near_idle_w = np.minimum(lowest[seen.row] * self.power_factor + self.power_margin_w, self.power_ceiling_w)
         quiet = seen.sm_active_ratio < self.active_below_ratio  # quiet tensor cores alone may be another arithmetic
         busy = seen.util_ratio >= self.busy_from_ratio
-        active = (seen.sm_active_ratio >= self.active_below_ratio) | (seen.tensor_active_ratio >= self.tensor_below_ratio)
+        active = (seen.sm_active_ratio >= self.active_below_ratio) | (
+            seen.tensor_active_ratio >= self.tensor_below_ratio
+        )
         against = active | (seen.power_w > near_idle_w) | (seen.util_ratio < self.busy_from_ratio)
         for_ = busy & quiet & (seen.power_w <= near_idle_w) & ~against
         return np.where(for_, STUCK, np.where(against, WORKING, UNKNOWN)).astype(np.int8)

@@ -25,12 +25,13 @@ class UnitCost:
 
     margins: tuple[float, float] = (1.25, 1.4)  # over the record, model mix and tokens a request; with full history
     steps: tuple[float, float] = (1.4, 1.6)  # over what is usual
+    hours_a_day: float = 8.0  # so many hours of use make a day of history
     full_history_days: float = 14.0  # a shorter one has seen less: the margin is raised to the power of what lacks
     min_requests: float = 20.0  # in the hour: fewer say nothing about a mean
     held_bins: float = 3.0  # so long it must last
     floor_usd_per_hour: float = 0.5
     adopt_after_s: float = 86_400.0
-    record_half_life_h: float = 336.0
+    record_half_life_h: float = 2160.0
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""
@@ -41,7 +42,7 @@ class UnitCost:
             workloads.declare(f"{name}_past", "f4", np.nan, 24)  # hourly, logarithms, the oldest first
             for column in ("level", "record", "now"):
                 workloads.declare(f"{name}_{column}", "f8", np.nan)
-            for column in ("odd", "since_s", "excess_usd", "adopted"):
+            for column in ("odd", "since_s", "excess_usd", "adopted", "hours"):
                 workloads.declare(f"{name}_{column}", "f8", 0.0)
             workloads.declare(f"{name}_open", "?", False)
 
@@ -55,7 +56,6 @@ class UnitCost:
         reference, tokens, requests = (workloads.column(f"pool_{part}").sum(axis=1) for part in _PARTS)
         enough = (requests >= self.min_requests) & (tokens > 0) & (reference > 0)
         values = {"mix": _log_ratio(reference, tokens, enough), "size": _log_ratio(tokens, requests, enough)}
-        lacking = np.clip(self.full_history_days / np.maximum(days, 1e-9), 1.0, self.full_history_days)
         findings = []
         usual = workloads.column("mix_level") + workloads.column("size_level")
         rise = np.maximum(values["mix"] + values["size"] - usual, 0.0)
@@ -63,6 +63,8 @@ class UnitCost:
         excess *= 1.0 - np.exp(-np.nan_to_num(rise))
         for (name, value), margin, step in zip(values.items(), self.margins, self.steps, strict=True):
             level, record = workloads.column(f"{name}_level"), workloads.column(f"{name}_record")
+            known_days = np.minimum(days, workloads.column(f"{name}_hours") / self.hours_a_day)
+            lacking = np.clip(self.full_history_days / np.maximum(known_days, 1e-9), 1.0, self.full_history_days)
             limit = np.fmax(record + np.log(margin) * lacking, level + np.log(step))
             worth = excess * BINS_AN_HOUR >= self.floor_usd_per_hour
             odd = (days >= min_days) & ~np.isnan(record) & (value > limit) & worth
@@ -133,6 +135,7 @@ class UnitCost:
         past[:, :-1] = past[:, 1:]
         past[:, -1] = np.where(workloads.column(f"{name}_open"), np.nan, value)
         known = ~np.isnan(old)
+        workloads.column(f"{name}_hours")[known] += 1
         fresh = known & np.isnan(level)
         level[fresh] = old[fresh]
         rate = 1.0 - 0.5 ** (1.0 / bins.USUAL_HALF_LIFE_H)
@@ -141,9 +144,7 @@ class UnitCost:
         faded = level + (record - level) * fade
         record[:] = np.where(known, np.fmax(faded, old), record)
 
-    def _say(
-        self, fleet: Fleet, minute: Minute, name: str, row: int, excess: Floats, *, ended: bool
-    ) -> Finding:
+    def _say(self, fleet: Fleet, minute: Minute, name: str, row: int, excess: Floats, *, ended: bool) -> Finding:
         workloads = fleet.workloads
         began_s = float(workloads.column(f"{name}_since_s")[row])
         per_hour = float(excess[row]) * BINS_AN_HOUR
