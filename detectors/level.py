@@ -20,13 +20,13 @@ class Level:
     """Finds a level that has risen. Margins are factors."""
 
     floor_usd_per_hour: float = 0.5
-    margin: float = 1.18  # over the record, with full history
+    margin: float = 1.15  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
     hinted_share: float = 0.5  # of the margin's logarithm, where people changed the workload as the rise began
     full_history_days: float = 14.0
     adopt_after_s: float = 86_400.0
     told_for_s: float = 3 * 86_400.0  # a level that was told is not told again so soon after its end
-    record_half_life_h: float = 2160.0  # a quarter: the dearest day of a month must be remembered
+    record_half_life_h: float = 4320.0  # half a year: the dearest day of a quarter must be remembered
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""

@@ -31,11 +31,22 @@ class Spike:
     busier: float = 1.3  # times the usual requests, when they fail: else it is an outage, which costs nothing extra
     calm_bins: float = 3.0
     adopt_after_s: float = 86_400.0
+    told_for_s: float = 3 * 86_400.0  # a burst no larger than one that was told is not told again so soon
     record_half_life_h: float = 2160.0
 
     def declare(self, fleet: Fleet) -> None:
         """The columns kept here."""
-        for name in ("record_usd", "usual_usd", "odd", "calm", "since_s", "excess_usd", "expected_usd"):
+        for name in (
+            "record_usd",
+            "usual_usd",
+            "odd",
+            "calm",
+            "since_s",
+            "excess_usd",
+            "expected_usd",
+            "told_usd",
+            "ended_s",
+        ):
             fleet.workloads.declare(f"spike_{name}", "f8", 0.0)
         fleet.workloads.declare("spike_cause", "i4", 0)
         fleet.workloads.declare("spike_open", "?", False)
@@ -48,11 +59,14 @@ class Spike:
         excess = (usd - usual) * BINS_AN_HOUR
         worth = excess >= np.maximum(self.floor_usd_per_hour, self.floor_ratio * usual * BINS_AN_HOUR)
         failing = self._failing(fleet, usd)
-        beyond = worth & (usd > self.record_margin * record)
+        told, ended = workloads.column("spike_told_usd"), workloads.column("spike_ended_s")
+        lately = ~open_ & (minute.end_s - ended < self.told_for_s)
+        most = np.where(lately, np.maximum(record, told), record)
+        beyond = worth & (usd > self.record_margin * most)
         recent, calm = workloads.column("spike_odd"), workloads.column("spike_calm")
         recent[:] = recent * 0.5 + beyond
         sudden = (
-            (worth & failing) | (beyond & (recent >= _TWO_OF_THREE)) | (worth & (usd > self.enormous_margin * record))
+            (worth & failing) | (beyond & (recent >= _TWO_OF_THREE)) | (worth & (usd > self.enormous_margin * most))
         )
         opens = judged & ~open_ & sudden
         since, so_far = workloads.column("spike_since_s"), workloads.column("spike_excess_usd")
@@ -62,10 +76,15 @@ class Spike:
             cause = bins.volume_cause(fleet, "bin", row)
             workloads.column("spike_cause")[row] = list(Cause).index(Cause.REQUEST_RATE if failing[row] else cause)
         running = open_ | opens
+        told[opens] = 0.0
+        told[running] = np.maximum(told, usd)[running]
         quiet = ~failing & (usd <= np.maximum(1.1 * record, expected))
         calm[:] = np.where(running & quiet & ~opens, calm + 1, 0.0)
         so_far[running] += np.maximum(usd - expected, 0.0)[running]
-        over = running & ((calm >= self.calm_bins) | (minute.end_s - since > self.adopt_after_s))
+        lasted = running & (minute.end_s - since > self.adopt_after_s)
+        over = lasted | (running & (calm >= self.calm_bins))
+        ended[over] = minute.end_s
+        record[lasted] = np.maximum(record, told)[lasted]  # from now on this is normal
         findings = [
             self._say(fleet, minute, row, float(usd[row]), ended=bool(over[row]))
             for row in np.flatnonzero(running).tolist()
