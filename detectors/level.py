@@ -25,7 +25,7 @@ class Level:
     hinted_share: float = 0.5  # of the margin's logarithm, where people changed the workload as the rise began
     full_history_days: float = 14.0
     adopt_after_s: float = 86_400.0
-    told_for_s: float = 3 * 86_400.0  # a level that was told is not told again so soon after its end
+    told_for_s: float = 8 * 86_400.0  # as dear a day again within a week is a rhythm: it is learnt, not told
     record_half_life_h: float = 4320.0  # half a year: the dearest day of a quarter must be remembered
 
     def declare(self, fleet: Fleet) -> None:

@@ -124,10 +124,12 @@ class ScaleOutDetector:
         so_far[opens] = (wasted * HOLD_HOURS)[opens]
         so_far[open_ & above] += wasted[open_ & above]
         needed = open_ & above & ~idle & (np.nan_to_num(workloads.column("scale_recent")).mean(axis=1) >= 1.0)
-        over = open_ & (~above | needed | (minute.end_s - since > self.adopt_after_s))
+        kept = open_ & (minute.end_s - since > self.adopt_after_s)
+        over = open_ & (~above | needed | kept)
         findings = []
         for row in np.flatnonzero(opens | open_).tolist():
             findings.append(self._say(fleet, minute, row, float(wasted[row]), float(extra[row]), ended=bool(over[row])))
+        workloads.column("scale_usual")[kept] += extra[kept]  # so many are usual now
         open_[:] = (open_ | opens) & ~over
         return findings
 

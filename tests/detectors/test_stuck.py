@@ -118,7 +118,7 @@ def test_it_is_over_when_all_accelerators_have_gone():
     for number in range(31, 60):
         watch.see(number, spinning(workload="prod/train/other", device="GPU-2"))
 
-    opened, ended, other = watch.told
+    opened, other, ended = watch.told
     assert (opened.workload, opened.at) == (TRAINING, at(15))
     assert (ended.workload, ended.at, ended.ended_at) == (TRAINING, at(46), at(30))
     assert (other.workload, other.at - other.began_at) == ("prod/train/other", timedelta(seconds=900))
