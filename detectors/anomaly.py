@@ -3,7 +3,8 @@
 Price, model mix and tokens a request are judged as ratios, apart from volume: a dearer model shows at once in what a
 token costs, however the traffic moves. Volume is then judged by the spend that these steps don't explain. A bin is
 judged before it is learnt, and what is called odd is not learnt until it has lasted for a day; then it is the new
-normal. A workload has one such incident at a time (and one for its price).
+normal. A workload of less than two weeks is too young to tell odd from rare: what is told of it is learnt as soon as it
+is over. A workload has one such incident at a time (and one for its price).
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +48,9 @@ class AnomalyDetector:
         prices = self.prices.bin(fleet, minute)
         steps = self.unit_cost.bin(fleet, minute, days, min_days)
         tokens_usd = self._volume_usd(fleet)
-        spikes = self.spikes.bin(fleet, minute, tokens_usd, days >= min_days)
+        spikes = self.spikes.bin(
+            fleet, minute, tokens_usd, judged=days >= min_days, young=days < self.levels.full_history_days
+        )
         workloads = fleet.workloads
         spiking = workloads.column("spike_open")
         told = spiking | workloads.column("scale_open")  # extra accelerators that are told as waste

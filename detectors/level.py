@@ -80,7 +80,7 @@ class Level:
         log_margin *= np.where(open_, self.hinted_share, 1.0)  # what is open ends well below where it began
         odd = judged & worth & (total > np.exp(log_margin) * reference)
         hinted = judged & worth & touched & (total > np.exp(log_margin * self.hinted_share) * reference)
-        findings = self._advance(fleet, minute, odd, hinted, total)
+        findings = self._advance(fleet, minute, odd, hinted, total, young=days < self.full_history_days)
         old = totals[:, 0].astype(np.float64)
         totals[:, :-1] = totals[:, 1:]
         totals[:, -1] = np.where(workloads.column("level_open"), np.nan, total)
@@ -91,10 +91,12 @@ class Level:
         workloads.column("level_masked")[:] = False
         return findings
 
-    def _advance(self, fleet: Fleet, minute: Minute, odd: Flags, hinted: Flags, total: Floats) -> list[Finding]:
+    def _advance(
+        self, fleet: Fleet, minute: Minute, odd: Flags, hinted: Flags, total: Floats, *, young: Flags
+    ) -> list[Finding]:
         workloads = fleet.workloads
         open_, since = workloads.column("level_open"), workloads.column("level_since_s")
-        told = workloads.column("level_told_usd")
+        told, record = workloads.column("level_told_usd"), workloads.column("level_record_usd")
         findings = []
         for row in np.flatnonzero(odd | hinted | open_).tolist():
             if not open_[row]:
@@ -109,9 +111,11 @@ class Level:
             over = bool(lasted or not (odd[row] or hinted[row]))
             findings.append(self._say(fleet, minute, row, ended=over))
             if lasted:  # from now on this is normal
-                workloads.column("level_record_usd")[row] = total[row]
+                record[row] = total[row]
             told[row] = max(told[row], total[row])
             if over:
+                if young[row]:
+                    record[row] = max(record[row], told[row])
                 workloads.column("level_ended_s")[row] = minute.end_s
             open_[row] = not over
         return findings

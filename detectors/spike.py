@@ -51,8 +51,10 @@ class Spike:
         fleet.workloads.declare("spike_cause", "i4", 0)
         fleet.workloads.declare("spike_open", "?", False)
 
-    def bin(self, fleet: Fleet, minute: Minute, usd: Floats, judged: Flags) -> list[Finding]:
-        """Judge and learn a bin. usd: (rows,) for volume only; judged: old enough."""
+    def bin(self, fleet: Fleet, minute: Minute, usd: Floats, *, judged: Flags, young: Flags) -> list[Finding]:
+        """Judge and learn a bin. usd: (rows,) for volume only; judged: old enough; young: what is
+        told is learnt, too.
+        """
         workloads = fleet.workloads
         record, open_ = workloads.column("spike_record_usd"), workloads.column("spike_open")
         usual = workloads.column("spike_usual_usd")
@@ -84,7 +86,8 @@ class Spike:
         lasted = running & (minute.end_s - since > self.adopt_after_s)
         over = lasted | (running & (calm >= self.calm_bins))
         ended[over] = minute.end_s
-        record[lasted] = np.maximum(record, told)[lasted]  # from now on this is normal
+        normal = lasted | (over & young)  # from now on
+        record[normal] = np.maximum(record, told)[normal]
         findings = [
             self._say(fleet, minute, row, float(usd[row]), ended=bool(over[row]))
             for row in np.flatnonzero(running).tolist()

@@ -42,7 +42,7 @@ class UnitCost:
             workloads.declare(f"{name}_past", "f4", np.nan, 24)  # hourly, logarithms, the oldest first
             for column in ("level", "record", "now"):
                 workloads.declare(f"{name}_{column}", "f8", np.nan)
-            for column in ("odd", "since_s", "excess_usd", "adopted", "hours"):
+            for column in ("odd", "since_s", "excess_usd", "adopted", "hours", "peak"):
                 workloads.declare(f"{name}_{column}", "f8", 0.0)
             workloads.declare(f"{name}_open", "?", False)
 
@@ -68,7 +68,7 @@ class UnitCost:
             limit = np.fmax(record + np.log(margin) * lacking, level + np.log(step))
             worth = excess * BINS_AN_HOUR >= self.floor_usd_per_hour
             odd = (days >= min_days) & ~np.isnan(record) & (value > limit) & worth
-            findings += self._advance(fleet, minute, name, value, odd, excess)
+            findings += self._advance(fleet, minute, name, value, odd, excess, young=days < self.full_history_days)
             if minute.end_s % 3600 == 0:
                 self._learn(fleet, name, value)
         return findings
@@ -94,13 +94,14 @@ class UnitCost:
         return found
 
     def _advance(
-        self, fleet: Fleet, minute: Minute, name: str, value: Floats, odd: Flags, excess: Floats
+        self, fleet: Fleet, minute: Minute, name: str, value: Floats, odd: Flags, excess: Floats, *, young: Flags
     ) -> list[Finding]:
         workloads = fleet.workloads
         count, open_ = workloads.column(f"{name}_odd"), workloads.column(f"{name}_open")
         since, so_far = workloads.column(f"{name}_since_s"), workloads.column(f"{name}_excess_usd")
         level, record = workloads.column(f"{name}_level"), workloads.column(f"{name}_record")
         adopted, now = workloads.column(f"{name}_adopted"), workloads.column(f"{name}_now")
+        peak = workloads.column(f"{name}_peak")
         known = ~np.isnan(value)
         now[known] = value[known]
         back = open_ & known & (value < level + 0.5 * np.log(self.steps[list(FACTORS).index(name)]))
@@ -116,6 +117,8 @@ class UnitCost:
             adopted[row] = 0.0
         opens = held & odd & ~open_
         since[opens] = minute.end_s - self.held_bins * BIN_S
+        peak[opens] = now[opens]
+        peak[open_] = np.fmax(peak, now)[open_]
         kept = open_ & (minute.end_s - since > self.adopt_after_s)
         for row in np.flatnonzero(opens | open_).tolist():
             over = bool(kept[row] or (held[row] and open_[row]))
@@ -124,6 +127,8 @@ class UnitCost:
                 adopted[row] += max(now[row] - level[row], 0.0)
                 level[row] = record[row] = now[row]
                 workloads.column(f"{name}_past")[row] = np.nan
+            elif over and young[row]:
+                record[row] = np.fmax(record[row], peak[row])
             open_[row] = not over
         return findings
 
