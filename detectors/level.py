@@ -22,7 +22,9 @@ class Level:
     floor_usd_per_hour: float = 0.5
     margin: float = 1.15  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
-    hinted_share: float = 0.5  # of the margin's logarithm, where people changed the workload as the rise began
+    hinted_ratio: float = 1.35  # over the same hours of the days before, once people changed the workload
+    hinted_after_h: int = 6
+    kept_share: float = 0.5  # of the margin's logarithm: what is open ends well below where it began
     full_history_days: float = 14.0
     adopt_after_s: float = 86_400.0
     told_for_s: float = 8 * 86_400.0  # as dear a day again within a week is a rhythm: it is learnt, not told
@@ -69,17 +71,15 @@ class Level:
             workloads.column("usual_gpu_usd") > 0.5 * workloads.column("usual_usd")
         )
         log_margin = np.where(served, np.log(self.served_margin), np.log(self.margin) * lacking)
-        touched = np.zeros(len(workloads), dtype=bool)
-        touched[[row for row, _, _, _ in minute.changes]] = True
         usual = np.nan_to_num(profile).sum(axis=1).astype(np.float64)
         worth = total - usual >= self.floor_usd_per_hour * HOURS_A_DAY * 0.5
         judged = (days >= min_days) & (record > 0) & ~np.isnan(total)
         open_, told = workloads.column("level_open"), workloads.column("level_told_usd")
         lately = ~open_ & (minute.end_s - workloads.column("level_ended_s") < self.told_for_s)
         reference = np.where(lately, np.maximum(record, told), record)
-        log_margin *= np.where(open_, self.hinted_share, 1.0)  # what is open ends well below where it began
+        log_margin *= np.where(open_, self.kept_share, 1.0)
         odd = judged & worth & (total > np.exp(log_margin) * reference)
-        hinted = judged & worth & touched & (total > np.exp(log_margin * self.hinted_share) * reference)
+        hinted = judged & self._hinted(fleet, minute)
         findings = self._advance(fleet, minute, odd, hinted, total, young=days < self.full_history_days)
         old = totals[:, 0].astype(np.float64)
         totals[:, :-1] = totals[:, 1:]
@@ -90,6 +90,19 @@ class Level:
         workloads.column("level_hour_bins")[:] = 0
         workloads.column("level_masked")[:] = False
         return findings
+
+    def _hinted(self, fleet: Fleet, minute: Minute) -> Flags:
+        """Rows that have been dearer since people changed something: they told us where to look, so less is enough."""
+        workloads = fleet.workloads
+        hours, profile = workloads.column("level_hours_usd"), workloads.column("level_profile_usd")
+        found = np.zeros(len(workloads), dtype=bool)
+        for row, at_s, _, _ in minute.changes:
+            age_h = int((minute.end_s - at_s) // 3600)
+            if self.hinted_after_h <= age_h <= HOURS_A_DAY and row < len(found):
+                slots = (minute.end_s // 3600 - age_h + np.arange(age_h)) % HOURS_A_DAY
+                now, usual = float(hours[row, -age_h:].sum()), float(profile[row, slots].sum())
+                found[row] |= now > self.hinted_ratio * usual and now - usual >= self.floor_usd_per_hour * age_h
+        return found
 
     def _advance(
         self, fleet: Fleet, minute: Minute, odd: Flags, hinted: Flags, total: Floats, *, young: Flags
@@ -102,8 +115,9 @@ class Level:
             if not open_[row]:
                 self._begin(fleet, minute, row)
                 told[row] = 0.0
-                if not odd[row] and not bins.changes_near(minute, row, float(since[row])):
-                    continue
+                if not odd[row]:  # it is the change that we look at
+                    since[row] = max(at_s for who, at_s, _, _ in minute.changes if who == row)
+                    workloads.column("level_cause")[row] = list(Cause).index(Cause.LEVEL_STEP)
             else:
                 now = float(workloads.column("level_hour_usd")[row])
                 workloads.column("level_excess_usd")[row] += max(now - workloads.column("level_expected_usd")[row], 0.0)

@@ -117,15 +117,16 @@ class StuckDetector:
     def _judge(self, panel: Panel, seen: DeviceMinute) -> NDArray[np.int8]:
         """UNKNOWN, WORKING (or plainly unused: in any case not stuck) or STUCK, by reporting accelerator."""
         lowest = panel.column("stuck_lowest_power_w")
-        lowest[seen.row] = np.fmin(lowest[seen.row], seen.power_w)
+        power_w = np.where(seen.power_w > 0, seen.power_w, np.nan)  # no accelerator draws 0 W: that is no reading
+        lowest[seen.row] = np.fmin(lowest[seen.row], power_w)
         near_idle_w = np.minimum(lowest[seen.row] * self.power_factor + self.power_margin_w, self.power_ceiling_w)
         quiet = seen.sm_active_ratio < self.active_below_ratio  # quiet tensor cores alone may be another arithmetic
         busy = seen.util_ratio >= self.busy_from_ratio
         active = (seen.sm_active_ratio >= self.active_below_ratio) | (
             seen.tensor_active_ratio >= self.tensor_below_ratio
         )
-        against = active | (seen.power_w > near_idle_w) | (seen.util_ratio < self.busy_from_ratio)
-        for_ = busy & quiet & (seen.power_w <= near_idle_w) & ~against
+        against = active | (power_w > near_idle_w) | (seen.util_ratio < self.busy_from_ratio)
+        for_ = busy & quiet & (power_w <= near_idle_w) & ~against
         return np.where(for_, STUCK, np.where(against, WORKING, UNKNOWN)).astype(np.int8)
 
     @staticmethod

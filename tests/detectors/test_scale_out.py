@@ -6,7 +6,7 @@ import pytest
 
 from detectors.findings import Cause, Kind
 from detectors.scale_out import ScaleOutDetector
-from tests.detectors.minutes import Gpu, Use, Watch, at
+from tests.detectors.reports import Gpu, Use, Watch, at
 
 HOUR = 60
 

@@ -6,7 +6,7 @@ import pytest
 
 from detectors.findings import Cause, Finding, Kind
 from detectors.stuck import StuckDetector
-from tests.detectors.minutes import Gpu, Use, Watch, at
+from tests.detectors.reports import Gpu, Use, Watch, at
 
 TRAINING = "prod/train/bert"
 
@@ -58,6 +58,7 @@ def test_a_job_that_spins_is_told_after_a_quarter_of_an_hour():
         Gpu(util_ratio=1.0),
         Gpu(util_ratio=1.0, power_w=90.0),
         Gpu(util_ratio=1.0, sm_active_ratio=0.02),
+        Gpu(util_ratio=1.0, sm_active_ratio=0.02, power_w=0.0),
         Gpu(util_ratio=1.0, tensor_active_ratio=0.0, power_w=90.0),
         Gpu(util_ratio=1.0, sm_active_ratio=0.02, power_w=400.0),
         Gpu(util_ratio=1.0, sm_active_ratio=0.02, tensor_active_ratio=0.3, power_w=90.0),

@@ -5,7 +5,7 @@ from detectors.findings import Kind
 from detectors.idle import IdleDetector
 from detectors.minute import Minute
 from detectors.panel import Fleet
-from tests.detectors.minutes import Gpu, Watch, at
+from tests.detectors.reports import Gpu, Watch, at
 
 
 class Both:

@@ -6,7 +6,7 @@ import pytest
 
 from detectors.anomaly import AnomalyDetector
 from detectors.findings import Cause, Kind
-from tests.detectors.minutes import Gpu, Use, Watch, at
+from tests.detectors.reports import Gpu, Use, Watch, at
 
 BIN, HOUR, DAY = 10, 60, 1440
 WARM = 4 * DAY  # minutes
