@@ -30,7 +30,12 @@ from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
 from detectors.evidence import EvidenceRules
 from detectors.idle import IdleDetector
+from detectors.level import Level
 from detectors.minute import Detector
+from detectors.scale_out import ScaleOutDetector
+from detectors.spike import Spike
+from detectors.stuck import StuckDetector
+from detectors.unit_cost import UnitCost
 from detectors.unpriced import UnpricedDetector
 from store.store import Store
 from streams.attribution import Attribution, TeamRule
@@ -134,14 +139,15 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
             util_below_ratio=wanted.idle.util_below_ratio, active_below_ratio=wanted.idle.sm_below_ratio
         ),
     )
+    usual, floor = wanted.anomaly, wanted.anomaly.floor_usd_per_hour
     anomaly = AnomalyDetector(
-        min_history_h=float(wanted.anomaly.min_history_hours),
-        floor_usd_per_hour=wanted.anomaly.floor_usd_per_hour,
-        floor_ratio=wanted.anomaly.floor_ratio,
-        record_margin=wanted.anomaly.record_margin,
+        min_history_h=float(usual.min_history_hours),
+        unit_cost=UnitCost(floor_usd_per_hour=floor),
+        spikes=Spike(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio, record_margin=usual.record_margin),
+        levels=Level(floor_usd_per_hour=floor),
     )
     gap = DataGapDetector(after_s=wanted.data_gap.after.total_seconds())
-    return idle, (idle, gap, UnpricedDetector(), anomaly)
+    return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly)
 
 
 def pipelines(settings: Settings, route: Router) -> Callable[[int], Pipeline]:

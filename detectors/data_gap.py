@@ -36,7 +36,8 @@ class DataGapDetector:
             workloads.declare(f"gap_{stream}_deaf_s", "f8", 0.0)
             workloads.declare(f"gap_{stream}_reports", "i4", 0)
         workloads.declare("gap_others_s", "f8", 0.0)
-        workloads.declare("gap_open", "?", False)
+        for name in ("gap_open", "gap_was_idle", "idle_open"):
+            workloads.declare(name, "?", False)
         workloads.declare("gap_began_s", "f8", 0.0)
         workloads.declare("gap_usd_per_hour", "f8", 0.0)
         if not len(workloads):
@@ -89,6 +90,7 @@ class DataGapDetector:
             workloads.column("gap_gpu_s")[rows] = minute.end_s
             workloads.column("gap_gpu_span_s")[rows] = spans[rows]
             workloads.column("gap_gpu_reports")[rows] += 1
+            workloads.column("gap_was_idle")[rows] = workloads.column("idle_open")[rows]
             workloads.column("gap_usd_per_hour")[rows] = rate[rows]
         if len(minute.usage.row):
             workloads.column("gap_usage_s")[minute.usage.row] = minute.end_s
@@ -97,8 +99,8 @@ class DataGapDetector:
 
     @staticmethod
     def _explained(fleet: Fleet, minute: Minute, row: int, last_s: float) -> bool:
-        """Given to nobody, moved to others, or scaled by people: silence is then no loss."""
-        if fleet.workloads.keys[row].endswith("//"):
+        """Given to nobody, moved to others, scaled by people, or stopped while idle: silence is then no loss."""
+        if fleet.workloads.keys[row].endswith("//") or fleet.workloads.column("gap_was_idle")[row]:
             return True
         scaled = any(
             at == row and abs(when - last_s) <= 1800 and kind in _PLANNED for at, when, kind, _ in minute.changes

@@ -72,6 +72,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """Identity of the condition: two findings with one fingerprint are one incident while it lasts."""
-        price = "price" if self.kind is Kind.ANOMALY and self.cause is Cause.PRICE else ""
+        apart = self.kind is Kind.WASTE or (self.kind is Kind.ANOMALY and self.cause is Cause.PRICE)
         model = self.model if self.kind is Kind.UNPRICED else None
-        return "|".join((self.kind, self.workload or "", model or price, self.budget or ""))
+        return "|".join((self.kind, self.workload or "", model or (self.cause if apart else ""), self.budget or ""))

@@ -1,0 +1,185 @@
+"""A scale-out that nobody took back: more accelerators than usual, and no more work for them than usual.
+
+Usual is the number of accelerators that a workload has had for most of the last days. Work is requests where it serves,
+else accelerators in use. The extra accelerators are not needed when for three hours there was about the work of the
+same hours of the days before, or when for five hours there was no more work than the usual number has carried before.
+What they cost beyond the usual number is then wasted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.bins import HOURS_A_DAY, Flags, Floats
+from detectors.findings import Cause, Finding, Kind
+from detectors.minute import Minute, moment, names_of
+from detectors.panel import Fleet
+
+HOLD_HOURS = 3  # of usual work
+CARRIED_HOURS = 5  # of work that the usual number has carried: longer, for it may be a hard day at its quiet hour
+_SERVED = HOURS_A_DAY  # requests of a day after which a workload counts as serving
+
+
+@dataclass(frozen=True)
+class ScaleOutDetector:
+    """Finds accelerators beyond the usual number that the work doesn't need. Judges at full hours."""
+
+    min_history_h: float = 48.0
+    min_extra: float = 1.0  # accelerators
+    needed_share: float = 0.4  # of the extra accelerators: with more than that in need, they are left alone
+    min_ratio: float = 1.2  # accelerators against usual
+    floor_usd_per_hour: float = 0.5
+    adopt_after_s: float = 7 * 86_400.0  # so long kept, a number of accelerators is the usual one
+    learn_rate: float = 0.02  # an hour: the usual number moves in two days
+    name: str = "scale_out"
+
+    def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
+        """Add the minute to its hour; judge the last hours when one is full."""
+        self._declare(fleet)
+        self._take(fleet, minute)
+        if minute.end_s % 3600:
+            return []
+        workloads = fleet.workloads
+        slot = (minute.end_s // 3600 - 1) % HOURS_A_DAY
+        count = workloads.column("scale_device_s") / 3600.0
+        load = np.where(
+            workloads.column("scale_usual_requests") * HOURS_A_DAY >= _SERVED,
+            workloads.column("scale_requests"),
+            workloads.column("scale_busy_s"),
+        )
+        usual, profile = workloads.column("scale_usual"), workloads.column("scale_profile")
+        first = workloads.column("scale_first_s")
+        first[(first == 0) & (count > 0)] = minute.end_s
+        expected = profile[:, slot]
+        demand = np.divide(load, expected, out=np.full(len(load), np.nan), where=expected > 0)
+        extra = count - usual
+        old = (first > 0) & (minute.end_s - first >= self.min_history_h * 3600.0)
+        above = old & (usual > 0) & (extra >= self.min_extra * 0.75) & (count >= self.min_ratio * usual)
+        rate = np.divide(workloads.column("scale_usd"), count, out=np.zeros(len(count)), where=count > 0)
+        needed = usual * demand - usual  # beyond the usual number
+        recent = workloads.column("scale_recent")
+        recent[:, :-1] = recent[:, 1:]
+        recent[:, -1] = np.where(above, needed / np.maximum(extra, 1e-9), np.nan)
+        full = ~np.isnan(recent).any(axis=1)
+        idle = full & (np.where(full[:, None], recent, np.inf).max(axis=1) < self.needed_share)
+        carried = workloads.column("scale_carried_hours")
+        carried[:] = np.where(above & (load <= workloads.column("scale_carried")), carried + 1, 0.0)
+        idle |= carried >= CARRIED_HOURS
+        wasted = np.where(above, extra * rate, 0.0)
+        findings = self._advance(fleet, minute, idle & (wasted >= self.floor_usd_per_hour), above, wasted, extra)
+        self._learn(fleet, slot, count, load, above)
+        return findings
+
+    @staticmethod
+    def _declare(fleet: Fleet) -> None:
+        for name in (
+            "device_s",
+            "busy_s",
+            "requests",
+            "usd",
+            "usual",
+            "usual_requests",
+            "first_s",
+            "since_s",
+            "wasted_usd",
+            "carried",
+            "carried_hours",
+        ):
+            fleet.workloads.declare(f"scale_{name}", "f8", 0.0)
+        fleet.workloads.declare("scale_profile", "f4", np.nan, HOURS_A_DAY)
+        fleet.workloads.declare("scale_recent", "f4", np.nan, HOLD_HOURS)
+        fleet.workloads.declare("scale_open", "?", False)
+        fleet.devices.declare("scale_workload", "i4", -1)
+        fleet.devices.declare("scale_began_s", "f8", 0.0)
+        fleet.devices.declare("scale_seen_s", "f8", 0.0)
+
+    @staticmethod
+    def _take(fleet: Fleet, minute: Minute) -> None:
+        workloads, seen, usage = fleet.workloads, minute.devices, minute.usage
+        if len(seen.row):
+            size = len(workloads)
+            span = np.bincount(seen.workload, weights=seen.span_s, minlength=size)
+            busy = np.bincount(seen.workload, weights=seen.span_s * np.nan_to_num(seen.util_ratio), minlength=size)
+            usd = np.bincount(
+                seen.workload, weights=seen.span_s * np.nan_to_num(seen.usd_per_hour) / 3600.0, minlength=size
+            )
+            for name, value in (("device_s", span), ("busy_s", busy), ("usd", usd)):
+                workloads.column(f"scale_{name}")[:] += value
+            owner, began = fleet.devices.column("scale_workload"), fleet.devices.column("scale_began_s")
+            moved = owner[seen.row] != seen.workload
+            began[seen.row[moved]] = minute.end_s
+            owner[seen.row] = seen.workload
+            fleet.devices.column("scale_seen_s")[seen.row] = minute.end_s
+        if len(usage.row):
+            workloads.column("scale_requests")[usage.row] += usage.requests
+
+    def _advance(
+        self, fleet: Fleet, minute: Minute, idle: Flags, above: Flags, wasted: Floats, extra: Floats
+    ) -> list[Finding]:
+        workloads = fleet.workloads
+        open_, since = workloads.column("scale_open"), workloads.column("scale_since_s")
+        so_far = workloads.column("scale_wasted_usd")
+        opens = idle & ~open_
+        since[opens] = minute.end_s - 3600.0 * HOLD_HOURS
+        so_far[opens] = (wasted * HOLD_HOURS)[opens]
+        so_far[open_ & above] += wasted[open_ & above]
+        needed = open_ & above & ~idle & (np.nan_to_num(workloads.column("scale_recent")).mean(axis=1) >= 1.0)
+        kept = open_ & (minute.end_s - since > self.adopt_after_s)
+        over = open_ & (~above | needed | kept)
+        findings = []
+        for row in np.flatnonzero(opens | open_).tolist():
+            findings.append(self._say(fleet, minute, row, float(wasted[row]), float(extra[row]), ended=bool(over[row])))
+        workloads.column("scale_usual")[kept] += extra[kept]  # so many are usual now
+        open_[:] = (open_ | opens) & ~over
+        return findings
+
+    def _learn(self, fleet: Fleet, slot: int, count: Floats, load: Floats, above: Flags) -> None:
+        """The usual number moves slowly, and not towards one that is told; an hour's work is learnt while it fits."""
+        workloads = fleet.workloads
+        usual, profile = workloads.column("scale_usual"), workloads.column("scale_profile")
+        requests = workloads.column("scale_usual_requests")
+        seen = count > 0
+        usual[seen & (usual == 0)] = count[seen & (usual == 0)]
+        learn = seen & ~workloads.column("scale_open")
+        usual[learn] += (self.learn_rate * np.where(above, 0.25, 1.0) * (count - usual))[learn]
+        requests[:] += self.learn_rate * (workloads.column("scale_requests") - requests)
+        fits = seen & ~above
+        old = profile[:, slot]
+        carried = workloads.column("scale_carried")  # the most work in an hour; it fades
+        carried[:] = np.where(fits, np.maximum(carried * 0.5 ** (1.0 / 336.0), load), carried)
+        profile[:, slot] = np.where(fits, np.where(np.isnan(old), load, old + 0.3 * (load - old)), old)
+        for name in ("device_s", "busy_s", "requests", "usd"):
+            workloads.column(f"scale_{name}")[:] = 0.0
+
+    @staticmethod
+    def _say(fleet: Fleet, minute: Minute, row: int, wasted: float, extra: float, *, ended: bool) -> Finding:
+        workloads, devices = fleet.workloads, fleet.devices
+        began_s = float(workloads.column("scale_since_s")[row])
+        mine = (devices.column("scale_workload") == row) & (devices.column("scale_seen_s") > minute.end_s - 3600)
+        rows = np.flatnonzero(mine)
+        newest = rows[np.argsort(-devices.column("scale_began_s")[rows], kind="stable")][: max(round(extra), 0)]
+        so_far = round(float(workloads.column("scale_wasted_usd")[row]), 6)
+        usual = float(workloads.column("scale_usual")[row])
+        return Finding(
+            kind=Kind.WASTE,
+            cause=Cause.SCALE_OUT_NOT_REVERSED,
+            at=minute.known_at,
+            began_at=moment(began_s),
+            ended_at=moment(max(float(minute.end_s - 3600), began_s)) if ended else None,
+            workload=workloads.keys[row],
+            team=fleet.teams[row],
+            model=fleet.models[int(newest[0])] if len(newest) else None,
+            devices=names_of(fleet, np.sort(newest)),
+            cleared=ended,
+            usd_per_hour=0.0 if ended else round(wasted, 6),
+            usd_so_far=so_far,
+            observed=round(usual + extra, 2),
+            expected=round(usual, 2),
+            unit="accelerators",
+            confidence=0.8,
+            evidence={
+                "extra_accelerators": round(extra, 2),
+                "usual_accelerators": round(usual, 2),
+                "wasted_usd": so_far,
+            },
+        )
