@@ -30,7 +30,7 @@ Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
-LONGEST_UNCOMMITTED_S = 10.0
+MOST_PUT_OFF = 10.0  # times the usual interval
 
 
 class Held(Struct):
@@ -159,7 +159,7 @@ class Keeper:
                     await self._write(partition, held)
 
     async def _commit_if_due(self, partition: int, held: Held) -> None:
-        wait_s = min(max(self.commit_every_s, held.commit_s / COMMIT_SHARE_RATIO), LONGEST_UNCOMMITTED_S)
+        wait_s = min(max(self.commit_every_s, held.commit_s / COMMIT_SHARE_RATIO), self.commit_every_s * MOST_PUT_OFF)
         due = monotonic() - held.committed_s >= wait_s or held.uncommitted >= self.commit_every
         if due or held.pipeline.facts.notices:
             await self._write(partition, held)

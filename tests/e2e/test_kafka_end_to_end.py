@@ -41,6 +41,7 @@ def read_share(site: Site, bench: Benchmark) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_same_log_gives_the_same_incidents_and_dollars_as_replay(make_site: MakeSite, bench: Benchmark) -> None:
     site = make_site(config=bench.config, topics=bench.topics)
     worker = site.worker()
@@ -53,6 +54,7 @@ def test_the_same_log_gives_the_same_incidents_and_dollars_as_replay(make_site: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_at_three_moments_it_comes_to_the_same(make_site: MakeSite, bench: Benchmark) -> None:
     site = make_site(config=bench.config, topics=bench.topics)
     random = Random(20261124)

@@ -119,3 +119,37 @@ def test_an_event_dated_ahead_of_its_arrival_is_set_aside_however_late_it_is_rea
     asyncio.run(scenario())
 
     assert [reject.reason for reject in store.rejects(10)] == ["dated 10800 s ahead of its arrival, the limit is 300 s"]
+
+
+def test_it_is_not_over_for_the_one_when_another_of_the_partition_is_back(
+    keeper: Keeper, store: Store, clock: Hand
+) -> None:
+    """As with the whole fleet in one partition: who comes back excuses nobody else."""
+
+    async def scenario() -> None:
+        await keeper.assigned({0, 1})
+        await feed(keeper, clock, [0, 1], 0, 30)
+        await keeper.handle([other(30)])
+        for minute in range(31, 46):
+            clock.now = NOON + (minute + 1) * MINUTE
+            await keeper.handle([other(minute)])
+            await feed(keeper, clock, [1], minute, minute + 1)
+        await feed(keeper, clock, [1], 46, 100)
+        for minute in range(100, 110):
+            clock.now = NOON + (minute + 1) * MINUTE
+            await keeper.handle([other(minute)])
+            await feed(keeper, clock, [1], minute, minute + 1)
+        await keeper.flush()
+
+    def other(minute: int) -> Record:
+        at = NOON + (minute + 1) * MINUTE
+        record = sample(0, minute, at)
+        return Record("gpu.samples", 0, minute, at, record.value.replace(b"w0", b"w9").replace(b"GPU-0", b"GPU-9"))
+
+    asyncio.run(scenario())
+
+    gaps = store.incidents_between(NOON, NOON + timedelta(days=1))
+    assert {(one.workload, one.began_at, one.resolved_at is None) for one in gaps} == {
+        ("c/n/w0", NOON + 30 * MINUTE, True),
+        ("c/n/w9", NOON + 46 * MINUTE, False),
+    }
