@@ -97,12 +97,16 @@ def demo(
 def started(context: AbstractContextManager[T], settings: "Settings | None" = None) -> Iterator[T]:
     """The context; a database or port that can't be had ends with its reason and code 4."""
     from store.errors import StoreError
+    from streams.pipeline import SnapshotError
 
     try:
         with context as entered:
             yield entered
     except StoreError as error:
         tell_unusable(settings, str(error))
+    except SnapshotError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.FAILURE) from None
     except OSError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.UNREACHABLE) from None
