@@ -32,6 +32,7 @@ from detectors.evidence import EvidenceRules
 from detectors.idle import IdleDetector
 from detectors.level import Level
 from detectors.minute import Detector
+from detectors.price_step import PriceStep
 from detectors.scale_out import ScaleOutDetector
 from detectors.spike import Spike
 from detectors.stuck import StuckDetector
@@ -56,6 +57,7 @@ from streams.targets import TargetChannel
 SLACK_URL = "https://slack.com/api/"
 SLACK_INTERVAL_S = 1.0  # the vendor's limit: about one message a second and channel
 TARGET = "webhook"
+PRICE_FLOOR_SHARE = 0.1  # of the floor for spend: a price is news that lasts
 MINUTES_OLD_S = 300.0  # how old the newest minute may be when it is acted on, beside the allowed lateness
 
 
@@ -142,9 +144,10 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
     usual, floor = wanted.anomaly, wanted.anomaly.floor_usd_per_hour
     anomaly = AnomalyDetector(
         min_history_h=float(usual.min_history_hours),
-        unit_cost=UnitCost(floor_usd_per_hour=floor),
+        prices=PriceStep(floor_usd_per_hour=PRICE_FLOOR_SHARE * floor),
+        unit_cost=UnitCost(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio),
         spikes=Spike(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio, record_margin=usual.record_margin),
-        levels=Level(floor_usd_per_hour=floor),
+        levels=Level(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio),
     )
     gap = DataGapDetector(after_s=wanted.data_gap.after.total_seconds())
     return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly)

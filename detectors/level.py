@@ -20,6 +20,7 @@ class Level:
     """Finds a level that has risen. Margins are factors."""
 
     floor_usd_per_hour: float = 0.5
+    floor_ratio: float = 0.3  # of what is usual: less is nobody's business
     margin: float = 1.15  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
     hinted_ratio: float = 1.35  # over the same hours of the days before, once people changed the workload
@@ -72,7 +73,8 @@ class Level:
         )
         log_margin = np.where(served, np.log(self.served_margin), np.log(self.margin) * lacking)
         usual = np.nan_to_num(profile).sum(axis=1).astype(np.float64)
-        worth = total - usual >= self.floor_usd_per_hour * HOURS_A_DAY * 0.5
+        floor = np.maximum(self.floor_usd_per_hour * HOURS_A_DAY * 0.5, self.floor_ratio * usual)
+        worth = total - usual >= floor
         judged = (days >= min_days) & (record > 0) & ~np.isnan(total)
         open_, told = workloads.column("level_open"), workloads.column("level_told_usd")
         lately = ~open_ & (minute.end_s - workloads.column("level_ended_s") < self.told_for_s)

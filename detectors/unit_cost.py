@@ -30,6 +30,7 @@ class UnitCost:
     min_requests: float = 20.0  # in the hour: fewer say nothing about a mean
     held_bins: float = 3.0  # so long it must last
     floor_usd_per_hour: float = 0.5
+    floor_ratio: float = 0.3  # of what it cost before
     adopt_after_s: float = 86_400.0
     record_half_life_h: float = 2160.0
 
@@ -59,14 +60,14 @@ class UnitCost:
         findings = []
         usual = workloads.column("mix_level") + workloads.column("size_level")
         rise = np.maximum(values["mix"] + values["size"] - usual, 0.0)
-        excess = np.where(np.isnan(rise), 0.0, (workloads.column("bin_usd") - workloads.column("bin_gpu_usd")))
-        excess *= 1.0 - np.exp(-np.nan_to_num(rise))
+        paid = workloads.column("bin_usd") - workloads.column("bin_gpu_usd")
+        excess = np.where(np.isnan(rise), 0.0, paid * (1.0 - np.exp(-np.nan_to_num(rise))))
         for (name, value), margin, step in zip(values.items(), self.margins, self.steps, strict=True):
             level, record = workloads.column(f"{name}_level"), workloads.column(f"{name}_record")
             known_days = np.minimum(days, workloads.column(f"{name}_hours") / self.hours_a_day)
             lacking = np.clip(self.full_history_days / np.maximum(known_days, 1e-9), 1.0, self.full_history_days)
             limit = np.fmax(record + np.log(margin) * lacking, level + np.log(step))
-            worth = excess * BINS_AN_HOUR >= self.floor_usd_per_hour
+            worth = (excess * BINS_AN_HOUR >= self.floor_usd_per_hour) & (excess >= self.floor_ratio * (paid - excess))
             odd = (days >= min_days) & ~np.isnan(record) & (value > limit) & worth
             findings += self._advance(fleet, minute, name, value, odd, excess, young=days < self.full_history_days)
             if minute.end_s % 3600 == 0:
