@@ -26,6 +26,7 @@ log = structlog.get_logger()
 LEASE = "duties"
 TTL_S = 15.0
 SLOW_EVERY_S = 30.0  # forecasts, digest
+CATCHING_UP_EVERY_S = 5.0  # after a run that had forecasts to issue: behind a backlog there are more
 GAUGES_EVERY_S = 5.0
 PRUNE_EVERY_S = 3600.0
 SLOW_STOP_S = 5.0  # a stop waits so long for a forecast under way; it is done again by the next holder
@@ -55,6 +56,7 @@ class Duties:
         self.holds = self._taken_over = False
         self.faults: dict[str, str] = {}
         self._told: Counter[tuple[str, Outcome]] = Counter()
+        self._issued = False  # whether the latest run had forecasts to issue
         self._slow_s = self._act_s = self._gauges_s = self._prune_s = float("-inf")
 
     def run(self, stop: Event, every_s: float = 0.5) -> None:
@@ -102,14 +104,14 @@ class Duties:
 
     def run_slow(self) -> None:
         """Forecasts, budgets and the digest, where this process holds the lease and their time has come."""
-        if not self.holds or (self._taken_over and monotonic() - self._slow_s < SLOW_EVERY_S):
+        if not self.holds or (self._taken_over and monotonic() - self._slow_s < self._slow_every_s):
             return
         try:
             if not self._taken_over:
                 self.forecasts.take_over(self.clock())
                 self._taken_over = True
             self._slow_s = monotonic()
-            self._do("forecasts", lambda: self.forecasts.run(self.clock()))
+            self._do("forecasts", self._forecast)
             self._do("digest", lambda: self.digest.run(self.clock()))
             if self.retention is not None and monotonic() - self._prune_s >= PRUNE_EVERY_S:
                 self._prune_s, before = monotonic(), self.clock() - self.retention
@@ -119,6 +121,14 @@ class Duties:
         except Fenced as error:
             log.warning("forecasts_lost", reason=str(error))
             self._taken_over = False
+
+    @property
+    def _slow_every_s(self) -> float:
+        return CATCHING_UP_EVERY_S if self._issued else SLOW_EVERY_S
+
+    def _forecast(self) -> None:
+        self._issued = False
+        self._issued = bool(self.forecasts.run(self.clock()))
 
     def _do(self, name: str, duty: Callable[[], object]) -> None:
         """One duty. A fault in it stops none of the others: it is said, shown in readiness, and tried again."""
