@@ -36,13 +36,13 @@ class AnomalyDetector:
     def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
         """Add the minute to its bin; judge and then learn each bin and hour that is complete."""
         bins.declare(fleet)
+        bins.add(fleet, minute)
+        if minute.end_s % BIN_S:
+            return []
         fleet.workloads.declare("scale_open", "?", False)
         fleet.workloads.declare("volume_factor", "f8", 1.0)
         for part in (self.prices, self.unit_cost, self.spikes, self.levels):
             part.declare(fleet)
-        bins.add(fleet, minute)
-        if minute.end_s % BIN_S:
-            return []
         days = bins.days_known(fleet, minute.end_s)
         min_days = self.min_history_h / 24.0
         prices = self.prices.bin(fleet, minute)

@@ -73,3 +73,14 @@ def test_a_number_that_is_kept_for_a_week_becomes_the_usual_one():
     serve(watch, range(60, 160), accelerators=4, requests=60.0)
 
     assert [finding.cleared for finding in watch.told] == [False, True]
+
+
+def test_the_state_survives_a_trip_through_bytes():
+    watch = Watch(ScaleOutDetector())
+    serve(watch, range(0, 60), accelerators=2, requests=60.0)
+    serve(watch, range(60, 62), accelerators=4, requests=60.0)
+    watch = watch.through_bytes()
+    serve(watch, range(62, 64), accelerators=4, requests=60.0)
+
+    (opened,) = watch.told
+    assert (opened.began_at, opened.at) == (at(60 * HOUR), at(63 * HOUR))
