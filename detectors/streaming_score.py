@@ -36,7 +36,8 @@ class ScoreRules:
 
     alarm_points: float = 4.68
     rest_rows: float = 30.0
-    rest_age_ratio: float = 0.015  # and this share of the row's age on top
+    rest_age_ratio: float = 0.015  # and this share of the series' age on top
+    quiet_rows: float = 96.0  # no alarm before: at first, every value is a record
     memory: int = 256  # stretches remembered by each of the two shapes
 
 
@@ -103,7 +104,7 @@ class StreamingScore:
         """The score of a total: above ALARM_SCORE where it is an alarm, and none followed another too soon."""
         rules, age_rows = self.rules, state["age_rows"]
         rested = age_rows - state["alarm_at_row"] > rules.rest_rows + rules.rest_age_ratio * age_rows
-        alarm = (total >= rules.alarm_points) & rested
+        alarm = (total >= rules.alarm_points) & rested & (age_rows > rules.quiet_rows)
         state["alarm_at_row"] = np.where(alarm, age_rows, state["alarm_at_row"])
         ratio = total / rules.alarm_points
         loud = np.minimum(1.0, ALARM_SCORE + PAST_ALARM_SLOPE * ratio)

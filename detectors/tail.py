@@ -55,7 +55,8 @@ def bin_of(readings: Floats, growth: Floats) -> NDArray[np.int64]:
 def _learn(state: State, readings: Floats, bins: NDArray[np.int64]) -> None:
     weight = state["weight"]
     weight /= 1.0 - FORGETTING
-    state["suffix"] += np.where(np.arange(BINS) <= bins[:, :, None], weight[:, None, None], 0.0)
+    up_to_it = np.arange(BINS) <= bins[:, :, None]
+    np.add(state["suffix"], weight[:, None, None], out=state["suffix"], where=up_to_it)
     state["largest"] = np.maximum((1.0 - FORGETTING) * state["largest"], readings)
     heavy = np.flatnonzero(weight > HEAVIEST)
     if len(heavy):

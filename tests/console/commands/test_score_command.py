@@ -46,7 +46,7 @@ def test_time_that_goes_back_is_noted_beside_the_result(tmp_path: Path, monkeypa
         (["a.csv", "--out", "a.csv"], 1, "a.csv: the folder can't be made: File exists; choose another --out\n"),
         (["a.csv", "--out", "."], 1, "a.csv: --out is the folder of the input, which would be overwritten"),
         (["a.csv"], 2, "Missing option '--out'"),
-        (["--out", "out"], 2, "Missing argument 'SERIES.csv...'"),
+        (["--out", "out"], 2, "Missing argument 'SERIES.csv'"),
     ],
 )
 def test_what_is_wrong_is_said(
