@@ -11,6 +11,7 @@ from console.commands import (
     produce,
     replay,
     run,
+    score,
     topics,
     version,
     workers,
@@ -23,7 +24,7 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "digest", "actions", "forecast", "config", "version"),
+        *("incidents", "digest", "actions", "score", "forecast", "config", "version"),
     )
 
 
@@ -66,6 +67,7 @@ app.command("replay", short_help="What it would have said of recorded events.", 
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
+app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)
 app.command("forecast", short_help="Go on with series of your own, from CSV.", epilog=forecast.EPILOG)(
     forecast.forecast
 )

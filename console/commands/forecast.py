@@ -43,7 +43,8 @@ def forecast(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from console.forecast_door import SeriesError, forecast_csv
+    from console.forecast_door import forecast_csv
+    from console.series_csv import SeriesError
 
     reach, moment = _horizon(horizon), None if at is None else _moment(at)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -159,7 +159,9 @@ def test_ctrl_c_in_a_replay_ends_with_130_and_no_traceback(events: Path, tmp_pat
     assert "Traceback" not in running.err
 
 
-@pytest.mark.parametrize("command", ["", "incidents", "incidents list", "actions", "digest", "forecast", "replay"])
+@pytest.mark.parametrize(
+    "command", ["", "incidents", "incidents list", "actions", "digest", "score", "forecast", "replay"]
+)
 def test_help_teaches_by_examples_and_codes(command: str):
     result = RUN.invoke(app, [*command.split(), "--help"])
 
@@ -183,10 +185,11 @@ def test_commands_are_listed_in_the_order_of_use():
         "incidents",
         "digest",
         "actions",
+        "score",
         "forecast",
         "config",
         "version",
     ]
     assert [name for name in names if name in wanted] == [name for name in wanted if name in names]
-    assert {"run", "incidents", "digest", "actions", "forecast"} <= set(names)
+    assert {"run", "incidents", "digest", "actions", "score", "forecast"} <= set(names)
     assert "..." not in listed

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.forecast_door import SeriesError, forecast_csv
+from console.forecast_door import forecast_csv
+from console.series_csv import SeriesError
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)

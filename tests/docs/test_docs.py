@@ -44,6 +44,7 @@ DOCUMENTED = {
     "produce": {"--config"},
     "replay": {"--config", "--out"},
     "run": {"--config"},
+    "score": {"--out"},
     "serve": {"--config"},
     "topics ensure": {"--config"},
     "worker": {"--config", "--instance"},
