@@ -14,11 +14,13 @@ from detectors.findings import Finding, Kind
 from detectors.idle import IdleDetector
 from detectors.minute import Detector
 from detectors.panel import Fleet
+from detectors.scale_out import ScaleOutDetector
+from detectors.stuck import StuckDetector
 from detectors.unpriced import UnpricedDetector
 from tests.detectors.minutes import BUSY, QUIET, Gpu, Report, Unpriced, Use, Watch, minute_of, openings
 
-NAMES = ("prod/a/idle", "prod/b/serving", "prod/c/silent", "prod/d/spiky", "prod/e/unpriced", "prod//")
-EVERYTHING = IdleDetector, DataGapDetector, UnpricedDetector, AnomalyDetector
+NAMES = ("prod/a/idle", "prod/b/serving", "prod/c/silent", "prod/d/spiky", "prod/e/unpriced", "prod/f/stuck", "prod//")
+EVERYTHING = IdleDetector, DataGapDetector, UnpricedDetector, AnomalyDetector, StuckDetector, ScaleOutDetector
 YOUNG = AnomalyDetector(min_history_h=3.0)  # so that a day is enough
 MINUTES = 10 * 60
 
@@ -40,6 +42,9 @@ def reports(name: str, number: int) -> list[Report]:
             return [Use(workload=name, requests=usd * 10, tokens=usd * 1e5, usd=usd)]
         case "unpriced":
             return [Unpriced(workload=name, tokens=50.0)] if number % 300 < 60 else []
+        case "stuck":
+            still = replace(busy, util_ratio=0.99, sm_active_ratio=0.02, power_w=QUIET.power_w)
+            return [still if 200 <= number < 260 else replace(busy, sm_active_ratio=0.6)]
         case _:
             return [quiet]
 
@@ -54,7 +59,7 @@ def day(watch: Watch, names: tuple[str, ...] = NAMES, *, first: int = 1, last: i
 
 
 def detectors() -> tuple[Detector, ...]:
-    return IdleDetector(), DataGapDetector(), UnpricedDetector(), YOUNG
+    return IdleDetector(), DataGapDetector(), UnpricedDetector(), YOUNG, StuckDetector(), ScaleOutDetector()
 
 
 def each(kind: type) -> tuple[Detector, ...]:
@@ -71,7 +76,7 @@ def whole_day(kind: type, names: tuple[str, ...] = NAMES) -> tuple[Finding, ...]
 
 def test_the_eventful_day_shows_every_kind():
     found = openings(day(Watch(*detectors())))
-    assert {one.kind for one in found} == {Kind.IDLE, Kind.DATA_GAP, Kind.UNPRICED, Kind.ANOMALY}
+    assert {one.kind for one in found} == {Kind.IDLE, Kind.DATA_GAP, Kind.UNPRICED, Kind.ANOMALY, Kind.WASTE}
     assert {(one.kind, one.workload) for one in found} == {
         (Kind.IDLE, "prod/a/idle"),
         (Kind.IDLE, "prod/b/serving"),
@@ -79,6 +84,7 @@ def test_the_eventful_day_shows_every_kind():
         (Kind.DATA_GAP, "prod/c/silent"),
         (Kind.UNPRICED, "prod/e/unpriced"),
         (Kind.ANOMALY, "prod/d/spiky"),
+        (Kind.WASTE, "prod/f/stuck"),
     }
 
 
