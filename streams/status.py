@@ -60,6 +60,8 @@ class Statuses:
 
     def drain_devices(self, fleet: Fleet) -> list[DeviceRow]:
         """Accelerators to be put on record, by name; those that share a row have no owner that is known."""
+        if not self._sighted:
+            return []
         owners, seen_s = fleet.devices.column("status_owner"), fleet.devices.column("seen_s")
         rows = [
             DeviceRow(
