@@ -17,8 +17,8 @@ def config(tmp_path: Path) -> Path:
     return kept(tmp_path)
 
 
-def actions(config: Path, *arguments: str) -> Result:
-    return RUN.invoke(app, ["actions", *arguments, "--config", str(config)], env={"COLUMNS": "120"})
+def actions(config: Path, *arguments: str, columns: int = 120) -> Result:
+    return RUN.invoke(app, ["actions", *arguments, "--config", str(config)], env={"COLUMNS": str(columns)})
 
 
 def test_the_list_shows_what_each_would_save(config: Path):
@@ -37,7 +37,7 @@ def test_the_list_shows_what_each_would_save(config: Path):
 def test_the_list_says_why_an_action_waits(config: Path, tmp_path: Path):
     waits(tmp_path, "not_approved")
 
-    shown = " ".join(actions(config).stdout.split())
+    shown = actions(config, columns=200).stdout
 
     assert "(act_a; idle for 2 h; waits because nobody has approved it yet)" in shown
     assert json.loads(actions(config, "list", "--json").stdout)["actions"][0]["waiting"] == "not_approved"
