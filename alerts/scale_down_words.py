@@ -18,7 +18,7 @@ WAITS: dict[Why, str] = {
     Why.TOO_EARLY: "it has not been idle for long enough yet",
     Why.OBSERVE_ONLY: "the mode is observe: nothing is stopped",
     Why.NOT_APPROVED: "nobody has approved it yet",
-    Why.WARNED_TOO_LATELY: "its owner was warned too lately",
+    Why.WARNED_TOO_LATELY: "the time to object that its warning gave is not over",
     Why.WARNING_NOT_DELIVERED: "no channel has accepted the warning yet",
     Why.WORKLOAD_LIMIT: "as many workloads were stopped in the last hour as may be",
     Why.GPU_LIMIT: "with it, more of the fleet would be stopped than may be",

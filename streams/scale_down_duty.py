@@ -159,7 +159,7 @@ class ScaleDownDuty:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
         if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
             notices = [*notices, self._order(action)]
-        stopped = [] if status is None or not _all_gone(action) else [_without_accelerators(status)]
+        stopped = [_without_accelerators(status)] if status is not None and _all_gone(action, status) else []
         self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped)
         log.info(
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
@@ -182,9 +182,10 @@ class ScaleDownDuty:
         )
 
 
-def _all_gone(action: Action) -> bool:
-    """Whether it is proven that nothing is left of it."""
-    return action.step is ActionStep.VERIFIED and action.evidence.get(ACCELERATORS_LEFT) == 0.0
+def _all_gone(action: Action, status: StatusRow) -> bool:
+    """Whether it is proven that nothing is left of it; what still answers requests goes on to cost."""
+    proven = action.step is ActionStep.VERIFIED and action.evidence.get(ACCELERATORS_LEFT) == 0.0
+    return proven and status.state is not WorkloadState.BUSY
 
 
 def _without_accelerators(status: StatusRow) -> StatusRow:

@@ -319,6 +319,15 @@ def test_what_is_verified_is_idle_no_more(receiver):
     )  # fmt: skip
 
 
+def test_what_still_answers_requests_keeps_its_spend_when_its_accelerators_are_elsewhere(receiver):
+    here = executed(receiver)
+
+    steps = here.go_on(here.now + 10 * MINUTE, state=WorkloadState.BUSY, devices=0, owner="prod//")
+
+    assert steps == [ActionStep.VERIFIED]
+    assert [status.usd_per_hour for status in here.store.statuses() if status.workload == CHAT] == [8.1]
+
+
 def test_a_node_that_vanishes_after_the_order_proves_it_while_the_cluster_is_heard(receiver):
     here = executed(receiver)
 
