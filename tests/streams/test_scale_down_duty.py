@@ -322,7 +322,7 @@ def test_what_is_verified_is_idle_no_more(receiver):
 def test_what_still_answers_requests_keeps_its_spend_when_its_accelerators_are_elsewhere(receiver):
     here = executed(receiver)
 
-    steps = here.go_on(here.now + 10 * MINUTE, state=WorkloadState.BUSY, devices=0, owner="prod//")
+    steps = here.go_on(here.now + 5 * MINUTE, state=WorkloadState.BUSY, devices=0, owner="prod//")
 
     assert steps == [ActionStep.VERIFIED]
     assert [status.usd_per_hour for status in here.store.statuses() if status.workload == CHAT] == [8.1]
