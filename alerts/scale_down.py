@@ -52,6 +52,7 @@ class Action(Struct, frozen=True, kw_only=True):
     warned_at: datetime | None = None  # absent: as late as `at`
     proposed_at: datetime | None = None
     executed_at: datetime | None = None  # absent, once executed: as late as `at`
+    waiting: str = ""  # why it took no further step when it was looked at last
 
 
 class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
     approval_valid_s: float = 3600.0  # an approval older than this is asked for again
     recheck_valid_s: float = 600.0  # a second look older than this is taken again
     verify_within_s: float = 1800.0  # the telemetry must prove the act within this time
+    vanished_after_s: float = 900.0  # so long all its accelerators are silent while others of the cluster are heard
     keep_s: float = 86400.0  # how long "keep running" holds
     fresh_within_s: float = 180.0  # the newest telemetry may be this old
     min_evidence_families: int = 2
@@ -91,6 +93,17 @@ class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
         return self.mode if armed else Mode.OBSERVE
 
 
+class Traces(Struct, frozen=True, kw_only=True):
+    """Where the accelerators of a stopped workload were seen, over all partitions. Silence alone is no owner."""
+
+    owned_gpus: int  # whose latest owner is the workload, however long ago that was
+    moved_gpus: int  # of the incident's accelerators: seen with another owner since the order
+    last_seen_at: datetime | None  # the newest sighting of any with the workload
+    heard_until: datetime | None  # up to here all is read, and other accelerators of its cluster were heard
+    others_heard: int = 0  # so many
+    order_delivered: bool = False  # the receiver has accepted the order
+
+
 class Look(Struct, frozen=True, kw_only=True):
     """A workload's accelerators as they are seen at the moment of deciding. Absent means unknown, never zero."""
 
@@ -104,6 +117,7 @@ class Look(Struct, frozen=True, kw_only=True):
     idle_s: float | None = None  # where known; else counted from the incident's beginning
     protected: bool = False  # marked by its owner
     warning_delivered: bool = False  # a channel has accepted the warning of this action
+    traces: Traces | None = None  # of an executed action
 
 
 class Why(StrEnum):
@@ -119,7 +133,8 @@ class Why(StrEnum):
     SECOND_LOOK_HOLDS = "second_look_holds"
     ALL_RULES_HOLD = "all_rules_hold"
     BUSY_AGAIN = "busy_again"
-    GPUS_GONE = "gpus_gone"
+    GPUS_GONE = "gpus_gone"  # seen with another owner
+    GPUS_VANISHED = "gpus_vanished"  # heard no more, while the rest of the cluster is
     NOT_SEEN_TO_STOP = "not_seen_to_stop"
     APPROVED_BY_PERSON = "approved_by_person"
     KEPT_BY_PERSON = "kept_by_person"

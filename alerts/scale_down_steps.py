@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from alerts.incidents import Incident
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Why
+from alerts.scale_down_proof import proof_of
 from alerts.scale_down_rules import BEFORE_ACTING, BEFORE_ANY_STEP, Case, first_no
 
 _CAREFUL_FIRST = (Mode.OBSERVE, Mode.PROPOSE, Mode.AUTO)
@@ -169,10 +170,11 @@ def _act(case: Case, action: Action) -> Decision:
 
 
 def _prove(case: Case, action: Action) -> Decision:
-    """See in the telemetry that it has stopped: lost telemetry is no proof, only fewer accelerators are."""
-    fresh = case.look.fresh_age_s is not None and case.look.fresh_age_s <= case.policy.fresh_within_s
-    if case.look.gpus < action.gpus and (case.look.gpus == 0 or fresh):
-        return _take(_step(action, ActionStep.VERIFIED, Why.GPUS_GONE, case.now, expires_at=None))
+    """See in the telemetry that it has stopped."""
+    proof = proof_of(case, action)
+    if proof is not None:
+        verified = _step(action, ActionStep.VERIFIED, proof.reason, case.now, expires_at=None)
+        return _take(replace(verified, evidence={**proof.evidence, **action.evidence}))
     if _expired(case, action):
         return _take(_step(action, ActionStep.FAILED, Why.NOT_SEEN_TO_STOP, case.now, expires_at=None))
     return Decision(step=None, reason=Why.WAITING_FOR_PROOF, action=action)
@@ -215,6 +217,7 @@ def _step(
         transition=action.transition + 1,
         expires_at=action.expires_at if expires_at is UNSET else expires_at,
         approved_by=action.approved_by if approved_by is UNSET else approved_by,
+        waiting="",
     )
     if seen is None:
         return action

@@ -234,7 +234,7 @@ def duties(
 ) -> Duties:
     """Everything that the service does once."""
     policy = scale_down_policy(settings)
-    acting = ScaleDownDuty(store, policy, route)
+    acting = ScaleDownDuty(store, policy, route, metrics=metrics)
     ways: dict[str, Channel] = channels(settings, terminal, link_base)
     target = settings.scale_down.target
     if target is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from alerts.scale_down_words import waiting_in_words
 from alerts.titles import place, title
 from alerts.wording import PLAIN, clean, count, duration, moment, money, per_hour, percent, quantity
 from detectors.findings import Cause
@@ -70,6 +71,7 @@ def environment() -> Environment:
         place=place,
         quantity=quantity,
         cause=lambda cause: CAUSES[cause],
+        waiting=waiting_in_words,
         words=lambda name: str(name).replace("_", " "),
     )
     return made

@@ -5,13 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, json
-from sqlalchemy import Connection, Select, select
+from msgspec.structs import replace
+from sqlalchemy import Connection, Select, select, update
 
 from alerts.notices import Notice
 from alerts.scale_down import Action, ActionStep
 from store import tables
 from store.database import Part
+from store.facts import StatusRow
 from store.outbox import write_notices
+from store.status import write_statuses
 from store.upsert import insert_or_ignore, table_of, upsert
 
 ACTIONS = table_of(tables.Action).c
@@ -57,8 +60,15 @@ def _fetch(connection: Connection, query: Select[Any]) -> list[Action]:
 class ActionsPart(Part):
     """Writes and reads actions."""
 
-    def save_action(self, action: Action, notices: Sequence[Notice] = (), *, after: ActionStep | None = None) -> bool:
-        """Write the action as it stands, its step (once) and its notices, together; say whether that was done.
+    def save_action(
+        self,
+        action: Action,
+        notices: Sequence[Notice] = (),
+        *,
+        after: ActionStep | None = None,
+        statuses: Sequence[StatusRow] = (),
+    ) -> bool:
+        """Write the action as it stands, its step (once), notices and statuses, together; say whether that was done.
 
         With `after`, nothing is written unless that is the step the action stands at: of two who decide at
         the same time, one is told False. An action of a lower transition than the one that is kept is refused too.
@@ -73,8 +83,18 @@ class ActionsPart(Part):
             upsert(connection, tables.Action, [_row(action)])
             step = {name: getattr(action, name) for name in ActionStepRow.__struct_fields__}
             insert_or_ignore(connection, tables.ActionStep, [step], key=("action_id", "step"))
+            write_statuses(connection, statuses)
             write_notices(connection, notices)
             return True
+
+    def note_waiting(self, action: Action, waiting: str) -> None:
+        """Keep why the action takes no step just now. Writes nothing where that is known, or it has gone on since."""
+        if action.waiting == waiting:
+            return
+        body = json.encode(replace(action, waiting=waiting)).decode()
+        same = (ACTIONS.action_id == action.action_id, ACTIONS.transition == action.transition)
+        with self._database.writing() as connection:
+            connection.execute(update(table_of(tables.Action)).where(*same).values(body=body))
 
     def action(self, action_id: str) -> Action | None:
         """Return the action, None where there is none of that id."""

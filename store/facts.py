@@ -93,6 +93,15 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     idle_since: datetime | None = None
 
 
+class DeviceRow(Struct, frozen=True, kw_only=True):
+    """Where an accelerator was seen last. Key: device; it has one owner in the whole service."""
+
+    device: str
+    workload: str
+    at: datetime  # end of the minute
+    gpu_model: str | None = None
+
+
 class ForecastRow(Struct, frozen=True, kw_only=True):
     """Spend of a whole period, what is already spent included. Key: issued_at, workload, budget, period."""
 
@@ -115,6 +124,7 @@ class Facts(Struct, kw_only=True):
     changes: list[ChangeRow] = []
     rejects: list[RejectRow] = []
     statuses: list[StatusRow] = []
+    devices: list[DeviceRow] = []
     forecasts: list[ForecastRow] = []
     incidents: list[Incident] = []
     notices: list[Notice] = []

@@ -10,6 +10,7 @@ from store import tables
 from store.changes import write_changes
 from store.charges import write_charges
 from store.database import Part
+from store.devices import write_devices
 from store.errors import Fenced
 from store.facts import Facts
 from store.incidents import write_incidents
@@ -95,6 +96,7 @@ class ProgressPart(Part):
             write_changes(connection, facts.changes)
             write_rejects(connection, facts.rejects)
             write_statuses(connection, facts.statuses)
+            write_devices(connection, facts.devices)
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)

@@ -159,6 +159,18 @@ class Status(Row):
     idle_since: Mapped[datetime | None]
 
 
+class Device(Row):
+    """Where an accelerator was seen last: with which workload, and when."""
+
+    __tablename__ = "devices"
+    __table_args__ = (Index("devices_by_workload", "workload", "at"),)
+
+    device: Mapped[Key]
+    workload: Mapped[str]
+    at: Mapped[datetime]
+    gpu_model: Mapped[str | None]
+
+
 class Forecast(Row):
     """Spend of a whole period as foreseen at `issued_at`; the subject that does not apply is ''."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from alerts.incidents import Incident
+from alerts.scale_down import Why
 
 MOST_LABELS = 200  # distinct values of a label that comes from outside; the rest is "other"
 OTHER = "other"
@@ -69,6 +70,12 @@ class Metrics:
         self._unpriced = Counter(
             "emberwatch_unpriced_tokens", "Tokens that no price book knows", ["model"], registry=own
         )
+        self._decisions = Counter(
+            "emberwatch_scale_down_decisions",
+            "Looks at an idle incident or its action, by what was decided and why",
+            ["reason"],
+            registry=own,
+        )
         Info("emberwatch_build", "The running version", registry=own).info({"version": version})
         self._reasons, self._models, self._channels = _Names(), _Names(), _Names()
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
@@ -118,6 +125,10 @@ class Metrics:
     def unpriced(self, model: str, tokens: int) -> None:
         """Tokens were used that nobody could price."""
         self._unpriced.labels(self._models(model)).inc(tokens)
+
+    def decided(self, reason: Why) -> None:
+        """One look at a scale-down ended with this reason, for a step or for none."""
+        self._decisions.labels(str(reason)).inc()
 
     def _replace(self, gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         for labels, value in values.items():

@@ -137,6 +137,7 @@ class Pipeline:
         """What was found out since the last call."""
         facts, self.facts = self.facts, Facts()
         facts.ledger = self.pages.drain(dict(zip(self.fleet.workloads.keys, self.fleet.teams, strict=True)))
+        facts.devices = self.statuses.drain_devices(self.fleet)
         facts.statuses = self.statuses.drain(self.fleet)
         facts.incidents = self.book.drain()
         return facts

@@ -9,18 +9,21 @@ from datetime import datetime, timedelta
 
 import structlog
 from msgspec import json
+from msgspec.structs import replace
 
 from alerts.action_messages import action_title
 from alerts.action_notices import action_notices
 from alerts.incidents import Incident
 from alerts.notices import Notice, Reason
 from alerts.routing import Router
-from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy
+from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Traces
+from alerts.scale_down_proof import ACCELERATORS_LEFT
 from alerts.scale_down_steps import decide
 from detectors.findings import Kind
 from store.facts import StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
+from streams.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -28,14 +31,17 @@ TARGET_PREFIX = "target:"
 FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
+OWN_WITHIN = timedelta(hours=1)  # seen so shortly before the order, an accelerator was one that it is about
 
 
 class ScaleDownDuty:
     """Takes every action one step further where the rules allow it."""
 
-    def __init__(self, store: Store, policy: ScaleDownPolicy, router: Router) -> None:
-        """`policy.target` names the channel that carries executions out."""
-        self.store, self.policy, self.router = store, policy, router
+    def __init__(
+        self, store: Store, policy: ScaleDownPolicy, router: Router, *, metrics: Metrics | None = None
+    ) -> None:
+        """`policy.target` names the channel that carries executions out. `metrics` counts the decisions."""
+        self.store, self.policy, self.router, self.metrics = store, policy, router, metrics
 
     def run(self, now: datetime) -> list[Action]:
         """Look at everything once; return the actions that took a step."""
@@ -59,13 +65,17 @@ class ScaleDownDuty:
             action = actions.get(incident_id) or self.store.action_for(incident_id)
             look = self._look(incident, action, statuses, now)
             decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
+            if self.metrics is not None:
+                self.metrics.decided(decision.reason)
             if decision.trips_breaker:
                 self.store.set_paused(True, by="breaker", at=now)
                 log.error("breaker_tripped", reason=str(decision.reason), workload=incident.workload)
             if decision.step is not None and decision.action is not None:
-                self._record(decision, decision.action, incident, action)
+                self._record(decision, decision.action, incident, action, statuses.get(incident.workload or ""))
                 recent = [one for one in recent if one.action_id != decision.action.action_id] + [decision.action]
                 taken.append(decision.action)
+            elif action is not None and action.incident_id in actions:
+                self.store.note_waiting(action, decision.reason)
         return taken
 
     def still_idle(self, action: Action, now: datetime) -> bool:
@@ -90,10 +100,12 @@ class ScaleDownDuty:
         status = statuses.get(incident.workload or "")
         fleet_gpus = sum(one.devices for one in live)
         families = int(incident.evidence.get("families", 0))
+        executed = action is not None and action.step is ActionStep.EXECUTED
+        traces = self._traces(incident, action, status) if action is not None and executed else None
         if status is None:
             return Look(
                 state=WorkloadState.UNKNOWN, fresh_age_s=None, families=0, gpus=0, fleet_gpus=fleet_gpus,
-                newly_idle_gpus=sum(newly),
+                newly_idle_gpus=sum(newly), traces=traces,
             )  # fmt: skip
         idle_s = None if status.idle_since is None else (status.at - status.idle_since).total_seconds()
         return Look(
@@ -104,18 +116,51 @@ class ScaleDownDuty:
             fleet_gpus=fleet_gpus,
             newly_idle_gpus=sum(newly),
             idle_s=idle_s,
-            warning_delivered=action is not None and self._warned(action),
+            warning_delivered=action is not None and self._delivered(action, ActionStep.WARNED),
+            traces=traces,
         )
 
-    def _warned(self, action: Action) -> bool:
-        entries = self.store.notices(20, subject_id=action.action_id)
-        return any(entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED for entry in entries)
+    def _traces(self, incident: Incident, action: Action, status: StatusRow | None) -> Traces:
+        """Where the accelerators of an executed action were seen, over all partitions."""
+        store, executed_at = self.store, action.executed_at or action.at
+        own = store.devices_of(action.workload, executed_at - OWN_WITHIN)
+        beside = store.devices_beside(action.workload, executed_at)
+        alive = status is not None and (status.devices > 0 or status.state is WorkloadState.BUSY)
+        sightings = [own.latest_at, status.at if status is not None and alive else None]
+        heard = (beside.latest_at, store.low_watermark())
+        known = [at for at in heard if at is not None]
+        return Traces(
+            owned_gpus=own.devices,
+            moved_gpus=sum(
+                1 for one in store.devices(incident.devices) if one.workload != action.workload and one.at > executed_at
+            ),
+            last_seen_at=max((at for at in sightings if at is not None), default=None),
+            heard_until=min(known) if len(known) == len(heard) else None,
+            others_heard=beside.devices,
+            order_delivered=self._delivered(action, ActionStep.EXECUTED, channel_prefix=TARGET_PREFIX),
+        )
 
-    def _record(self, decision: Decision, action: Action, incident: Incident, before: Action | None) -> None:
+    def _delivered(self, action: Action, step: ActionStep, channel_prefix: str = "") -> bool:
+        return any(
+            entry.state is State.DELIVERED
+            and entry.notice.step == step
+            and entry.notice.channel.startswith(channel_prefix)
+            for entry in self.store.notices(50, subject_id=action.action_id)
+        )
+
+    def _record(
+        self,
+        decision: Decision,
+        action: Action,
+        incident: Incident,
+        before: Action | None,
+        status: StatusRow | None,
+    ) -> None:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
         if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
             notices = [*notices, self._order(action)]
-        self.store.save_action(action, notices, after=before.step if before else None)
+        stopped = [_without_accelerators(status)] if status is not None and _all_gone(action, status) else []
+        self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped)
         log.info(
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
             mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
@@ -135,3 +180,23 @@ class ScaleDownDuty:
             at=action.at,
             body=json.encode(action),
         )
+
+
+def _all_gone(action: Action, status: StatusRow) -> bool:
+    """Whether it is proven that nothing is left of it; what still answers requests goes on to cost."""
+    proven = action.step is ActionStep.VERIFIED and action.evidence.get(ACCELERATORS_LEFT) == 0.0
+    return proven and status.state is not WorkloadState.BUSY
+
+
+def _without_accelerators(status: StatusRow) -> StatusRow:
+    """The status of a workload that has stopped: nothing of it is idle, or paid for, from now on."""
+    return replace(
+        status,
+        state=WorkloadState.UNKNOWN,
+        usd_per_hour=0.0,
+        devices=0,
+        idle_devices=0,
+        util_ratio=None,
+        power_w=None,
+        idle_since=None,
+    )

@@ -1,11 +1,13 @@
 """What each workload costs and does now: the latest complete minute, for people to look at and for second looks."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from alerts.scale_down_proof import SIGHTED_EVERY_S
 from detectors.idle import IdleDetector
 from detectors.minute import Minute, moment
-from detectors.panel import Fleet
-from store.facts import StatusRow, WorkloadState
+from detectors.panel import OVERFLOW, Fleet
+from store.facts import DeviceRow, StatusRow, WorkloadState
 
 
 class Statuses:
@@ -15,6 +17,7 @@ class Statuses:
         """Uses the idle detector's own view of accelerators, so that both always agree."""
         self._idle = idle
         self._rows: set[int] = set()
+        self._sighted: set[int] = set()  # accelerators to be put on record
         self._end_s = 0
 
     @staticmethod
@@ -24,6 +27,7 @@ class Statuses:
         fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
         fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
         fleet.devices.declare("status_owner", "i4", -1)
+        fleet.devices.declare("recorded_s", "f8", 0.0)
 
     def take(self, fleet: Fleet, minute: Minute) -> None:
         """Note a complete minute. Who gave up an accelerator has reported, too: it is seen with someone else."""
@@ -39,10 +43,38 @@ class Statuses:
         before = owners[minute.devices.row]
         given_up = before[(before >= 0) & (before != minute.devices.workload)]
         owners[minute.devices.row] = minute.devices.workload
+        self._sight(fleet, minute, before != minute.devices.workload)
         rows = np.union1d(np.union1d(minute.devices.workload, usage.row), given_up)
         workloads.column("status_s")[rows] = minute.end_s
         self._rows.update(rows.tolist())
         self._end_s = minute.end_s
+
+    def _sight(self, fleet: Fleet, minute: Minute, changed: NDArray[np.bool_]) -> None:
+        """Put accelerators on record that have another owner, and those whose record has grown old: a few at a time."""
+        rows, recorded_s = minute.devices.row, fleet.devices.column("recorded_s")
+        due = changed | (minute.end_s - recorded_s[rows] >= SIGHTED_EVERY_S)
+        minutes_spread = int(SIGHTED_EVERY_S) // 60
+        spread_s = 60.0 * (rows % minutes_spread)  # so that not all records grow old in the same minute
+        recorded_s[rows[due]] = minute.end_s - np.where(changed, spread_s, 0.0)[due]
+        self._sighted.update(rows[due].tolist())
+
+    def drain_devices(self, fleet: Fleet) -> list[DeviceRow]:
+        """Accelerators to be put on record, by name; those that share a row have no owner that is known."""
+        if not self._sighted:
+            return []
+        owners, seen_s = fleet.devices.column("status_owner"), fleet.devices.column("seen_s")
+        rows = [
+            DeviceRow(
+                device=fleet.devices.keys[row],
+                workload=fleet.workloads.keys[int(owners[row])],
+                at=moment(float(seen_s[row])),
+                gpu_model=fleet.models[row],
+            )
+            for row in sorted(self._sighted, key=lambda row: fleet.devices.keys[row])
+            if fleet.devices.keys[row] != OVERFLOW
+        ]
+        self._sighted.clear()
+        return rows
 
     def drain(self, fleet: Fleet) -> list[StatusRow]:
         """Workloads that reported since the last call, by name."""

@@ -39,6 +39,7 @@ def show_list(
     as_json: AsJson = False,
 ) -> None:
     """List scale-downs with their latest step, the newest first, and say whether they are paused."""
+    from alerts.scale_down_words import waiting_in_words
     from alerts.titles import place
     from alerts.wording import clean, moment, per_hour
     from console.commands.printing import echo_json, table, terminal
@@ -58,7 +59,8 @@ def show_list(
     for one in found:
         by = f", by {clean(one.approved_by, 40)}" if one.approved_by else ""
         why = one.reason.replace("_", " ")
-        what = f"{place(one.workload)} ({one.action_id}; {why}{by})"
+        waits = f"; waits because {waiting_in_words(one)}" if one.waiting else ""
+        what = f"{place(one.workload)} ({one.action_id}; {why}{by}{waits})"
         rows.add_row(per_hour(one.usd_per_hour), str(one.step), str(one.mode), what, moment(one.at))
     terminal().print(rows)
 

@@ -11,6 +11,7 @@ from console.exits import EXIT_CODES, ExitCode, ListFirst
 
 if TYPE_CHECKING:
     from alerts.incidents import Incident
+    from alerts.scale_down import Action
     from store.store import Store
 
 app = typer.Typer(
@@ -142,7 +143,7 @@ def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
     for step in steps:
         by = f" by {step.approved_by}" if step.approved_by and step.reason.endswith("_by_person") else ""
         events.append((step.at, f"scale-down {step.step}{by} ({step.reason.replace('_', ' ')})"))
-    _print_incident(found, sorted(events, key=lambda event: event[0]))
+    _print_incident(found, action, sorted(events, key=lambda event: event[0]))
 
 
 @app.command(
@@ -230,8 +231,9 @@ def _print_table(incidents: "list[Incident]", state: State) -> None:
     terminal().print(rows)
 
 
-def _print_incident(incident: "Incident", events: list[tuple[datetime, str]]) -> None:
+def _print_incident(incident: "Incident", action: "Action | None", events: list[tuple[datetime, str]]) -> None:
     from alerts.messages import evidence_line, plain_text
+    from alerts.scale_down_words import waiting_in_words
     from alerts.wording import clean
     from console.commands.printing import table, terminal
 
@@ -243,6 +245,8 @@ def _print_incident(incident: "Incident", events: list[tuple[datetime, str]]) ->
         out.print("\nEvidence:")
         for name, value in incident.evidence.items():
             out.print(f"  {evidence_line(name, value)}")
+    if action is not None and action.waiting:
+        out.print(f"\nScale-down {action.action_id} ({action.step}) waits because {waiting_in_words(action)}.")
     out.print("\nTimeline (UTC):")
     rows = table(("", "left"), ("", "wrap"))
     rows.show_header = False

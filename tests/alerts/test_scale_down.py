@@ -295,21 +295,6 @@ def test_keep_running_holds_for_a_day_and_then_begins_with_a_warning():
     )
 
 
-def test_only_fewer_accelerators_prove_the_act():
-    executed = at_step(ActionStep.EXECUTED, at=minute(120), expires_at=minute(150))
-
-    def answer(at: float, **seen: object) -> tuple[ActionStep | None, Why]:
-        decision = ask(AUTO, executed, at, look=replace(LOOK, **seen), paused=True)
-        return decision.step, decision.reason
-
-    assert answer(121) == (None, Why.WAITING_FOR_PROOF)
-    assert answer(121, gpus=3, fresh_age_s=900.0) == (None, Why.WAITING_FOR_PROOF)
-    assert answer(121, state="unknown") == (None, Why.WAITING_FOR_PROOF)
-    assert answer(121, gpus=3) == (ActionStep.VERIFIED, Why.GPUS_GONE)
-    assert answer(121, gpus=0, fresh_age_s=None, state="unknown") == (ActionStep.VERIFIED, Why.GPUS_GONE)
-    assert answer(150) == (ActionStep.FAILED, Why.NOT_SEEN_TO_STOP)
-
-
 @pytest.mark.parametrize("step", [ActionStep.VERIFIED, ActionStep.FAILED, ActionStep.UNDONE])
 def test_what_is_over_stays_over(step):
     assert ask(AUTO, at_step(step), 999).reason is Why.OVER

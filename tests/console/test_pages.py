@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from alerts.incidents import Severity
 from alerts.scale_down import Mode
@@ -138,6 +139,20 @@ def test_what_was_only_observed_can_not_be_approved():
     assert client.post("/actions/act_bbbb/approve", data=form, headers=OURS).status_code == 409
     assert house.pressed.log == []
     assert "Nothing is ever stopped in this mode" in client.get("/actions").text
+
+
+def test_why_an_action_waits_is_said_in_words():
+    house = House()
+    client = house.browser()
+    action = house.store.actions[0]
+    pages = ("/actions", f"/incidents/{action.incident_id}")
+    before = [client.get(page).text for page in pages]
+
+    house.store.actions[0] = replace(action, waiting="gpu_limit")
+
+    words = "with it, more of the fleet would be stopped than may be"
+    assert [words in page for page in before] == [False, False]
+    assert [words in client.get(page).text for page in pages] == [True, True]
 
 
 def test_the_actions_page_says_when_all_acting_is_paused():

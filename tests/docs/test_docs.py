@@ -4,16 +4,19 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import typer
+from msgspec.structs import replace
 from ruamel.yaml import YAML
 
-from alerts.scale_down import ScaleDownPolicy, Why
-from alerts.scale_down_rules import BEFORE_ACTING, BEFORE_ANY_STEP
+from alerts.scale_down import ActionStep, ScaleDownPolicy, Why
+from alerts.scale_down_proof import SIGHTED_EVERY_S, proof_of
+from alerts.scale_down_rules import BEFORE_ACTING, BEFORE_ANY_STEP, Case
 from alerts.secrets import Secret
 from alerts.severity import SeverityPolicy
 from alerts.targets.signature import sign
@@ -23,6 +26,8 @@ from console.settings import Settings, parse_settings
 from console.settings_sources import Sources
 from detectors.events import Change, Charge, GpuSample, TokenUsage
 from streams.metrics import Metrics
+from tests.alerts.test_scale_down import INCIDENT, at_step
+from tests.alerts.test_scale_down_proof import SILENT, VANISHED
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -167,6 +172,28 @@ def test_the_defaults_that_the_pages_name_are_the_defaults():
     assert (severity.page_usd_per_hour, severity.page_usd, severity.page_confidence) == (100.0, 1000.0, 0.9)
     assert (severity.warn_usd_per_hour, severity.warn_usd, severity.warn_breach_confidence) == (0.5, 2.0, 0.8)
     assert severity.say_again_from_usd == 10.0
+
+
+def test_the_page_on_scale_down_lists_every_proof_with_its_figures():
+    rows = [row for row in rows_of("docs/scale-down.md") if len(row) == 3 and row[0].startswith("`gpus_")]
+    policy, executed = ScaleDownPolicy(), at_step(ActionStep.EXECUTED)
+    traces = replace(VANISHED, last_seen_at=executed.at, heard_until=executed.at + timedelta(minutes=16))
+    case = Case(
+        policy=policy,
+        mode=executed.mode,
+        incident=INCIDENT,
+        action=executed,
+        look=replace(SILENT, traces=traces),
+        recent=(),
+        now=executed.at + timedelta(minutes=16),
+        paused=False,
+    )
+    moved = replace(case, look=replace(SILENT, traces=replace(traces, moved_gpus=1, owned_gpus=0)))
+    proofs = [proof for one in (moved, case) if (proof := proof_of(one, executed)) is not None]
+
+    assert [name.strip("`") for name, *_ in rows] == [str(proof.reason) for proof in proofs]
+    assert [set(re.findall(r"`(\w+)`", cell)) for *_, cell in rows] == [set(proof.evidence) for proof in proofs]
+    assert (policy.vanished_after_s, SIGHTED_EVERY_S) == (900.0, 300.0)
 
 
 def test_the_body_of_the_webhook_is_one():

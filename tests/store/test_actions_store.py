@@ -2,8 +2,9 @@
 
 from alerts.scale_down import ActionStep
 from store.actions import ActionStepRow, Pause
+from store.facts import Facts, StatusRow, WorkloadState
 from store.store import Store
-from tests.store.samples import HOUR, MINUTE, NOON, action, notice
+from tests.store.samples import CHAT, HOUR, MINUTE, NOON, action, commit, notice
 
 
 def test_an_action_comes_back_whole_as_it_stands(store: Store) -> None:
@@ -82,3 +83,41 @@ def test_who_paused_last_is_kept(store: Store) -> None:
 
     assert never == Pause(paused=False)
     assert store.pause() == Pause(paused=False, by="ana", at=NOON + MINUTE)
+
+
+def test_why_it_waits_is_kept_with_the_action_and_is_no_step(store: Store) -> None:
+    proposed = action(ActionStep.PROPOSED, transition=1)
+    store.save_action(proposed)
+
+    store.note_waiting(proposed, "gpu_limit")
+
+    assert store.action("act_a") == action(ActionStep.PROPOSED, transition=1, waiting="gpu_limit")
+    assert [row.step for row in store.action_steps("act_a")] == [ActionStep.PROPOSED]
+
+
+def test_why_it_waited_is_not_noted_once_it_has_gone_on(store: Store) -> None:
+    proposed, approved = action(ActionStep.PROPOSED), action(ActionStep.APPROVED, transition=1)
+    store.save_action(proposed)
+    store.save_action(approved)
+
+    store.note_waiting(proposed, "not_approved")
+
+    assert store.action("act_a") == approved
+
+
+def test_an_unchanged_reason_to_wait_writes_nothing(store: Store) -> None:
+    waiting = action(ActionStep.PROPOSED, waiting="paused")
+    store.save_action(waiting)
+    store.close()
+
+    store.note_waiting(waiting, "paused")
+
+
+def test_a_verified_action_takes_the_accelerators_out_of_the_status(store: Store) -> None:
+    idle = StatusRow(workload=CHAT, team=None, at=NOON, state=WorkloadState.IDLE, usd_per_hour=8.1, devices=2)
+    stopped = StatusRow(workload=CHAT, team=None, at=NOON, state=WorkloadState.UNKNOWN, usd_per_hour=0.0)
+    commit(store, Facts(statuses=[idle]))
+
+    store.save_action(action(ActionStep.VERIFIED), statuses=[stopped])
+
+    assert store.statuses() == [stopped]

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry, generate_latest
 
 from alerts.incidents import Incident, Severity
+from alerts.scale_down import Why
 from detectors.findings import Cause, Kind
 from streams.metrics import Metrics
 
@@ -37,6 +38,7 @@ def test_counts_appear_under_their_documented_names():
     metrics.committed(0.02)
     metrics.notified("slack", "delivered")
     metrics.unpriced("gpt-x", 1000)
+    metrics.decided(Why.GPU_LIMIT)
 
     for line in (
         'emberwatch_records_consumed_total{topic="gpu.samples"} 3.0',
@@ -47,6 +49,7 @@ def test_counts_appear_under_their_documented_names():
         'emberwatch_commit_seconds_bucket{le="0.025"} 1.0',
         'emberwatch_notifications_total{channel="slack",outcome="delivered"} 1.0',
         'emberwatch_unpriced_tokens_total{model="gpt-x"} 1000.0',
+        'emberwatch_scale_down_decisions_total{reason="gpu_limit"} 1.0',
         'emberwatch_build_info{version="1.2.3"} 1.0',
     ):
         assert line in lines_of(metrics, line.partition("{")[0]), line

@@ -13,10 +13,11 @@ from alerts.secrets import Secret
 from alerts.targets.webhook import WebhookTarget
 from console.control import StoreControls
 from console.fakes.receiver import SECRET, FakeReceiver
-from store.facts import Facts, StatusRow, WorkloadState
+from store.facts import DeviceRow, Facts, StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
 from streams.delivery import Delivery
+from streams.metrics import Metrics
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
 from streams.targets import TargetChannel
 from tests.store.samples import CHAT, incident
@@ -51,15 +52,28 @@ class World:
         }
         self.delivery = Delivery(self.store, ways, lambda: self.now, "me")
         self.controls = StoreControls(self.store, router(), self.policy, lambda: self.now)
+        self.metrics = Metrics()
+        self.duty.metrics = self.metrics
         self.epoch = self.store.claim_partition(0, "me", NOON).epoch
         evidence = {"idle_s": 3600.0, "families": 3.0}
         self.write(Facts(incidents=[incident(began_at=NOON, evidence=evidence)]))
 
     def write(self, facts: Facts) -> None:
-        self.store.commit(0, self.epoch, facts, snapshot=None, offsets={}, now=self.now)
+        self.store.commit(0, self.epoch, facts, snapshot=None, offsets={}, now=self.now, watermark=self.now)
 
-    def see(self, at: datetime, *, state: WorkloadState = WorkloadState.IDLE, devices: int = 2) -> None:
-        """What the telemetry says at a moment."""
+    def see(
+        self,
+        at: datetime,
+        *,
+        state: WorkloadState = WorkloadState.IDLE,
+        devices: int = 2,
+        owner: str | None = CHAT,
+        reports: bool = True,
+    ) -> None:
+        """What the telemetry says at a moment. `owner` has the two accelerators; None: they are silent.
+
+        Without `reports` nothing is heard of the workload, in its own partition.
+        """
         since = NOON if state is WorkloadState.IDLE else None
         chat = StatusRow(
             workload=CHAT, team="search", at=at, state=state, usd_per_hour=8.1, devices=devices, idle_since=since,
@@ -68,7 +82,9 @@ class World:
         fleet = StatusRow(
             workload="prod/llm/rest", team=None, at=at, state=WorkloadState.BUSY, usd_per_hour=400.0, devices=98
         )
-        self.write(Facts(statuses=[chat, fleet]))
+        places = [] if owner is None else [("GPU-1", owner), ("GPU-2", owner)]
+        seen = [DeviceRow(device=device, workload=who, at=at) for device, who in [*places, ("GPU-9", "prod/llm/rest")]]
+        self.write(Facts(statuses=[chat, fleet] if reports else [fleet], devices=seen))
 
     def go_on(self, until: datetime, **seen: Any) -> list[ActionStep]:
         """Look every five minutes, and deliver what that gave."""
@@ -133,7 +149,7 @@ def test_proposed_approved_executed_once_and_verified_when_the_accelerators_are_
     assert not here.controls.approve(the_action(here).action_id, "web:bob")
     acted = here.go_on(here.now + 15 * MINUTE)
     here.delivery.deliver_due()
-    gone = here.go_on(here.now + 15 * MINUTE, devices=0)
+    gone = here.go_on(here.now + 15 * MINUTE, devices=0, owner="prod//")
 
     assert (acted, gone) == ([ActionStep.RECHECKED, ActionStep.EXECUTED], [ActionStep.VERIFIED])
     (request,) = receiver.executed
@@ -270,3 +286,117 @@ def test_most_of_a_fleet_going_idle_at_once_trips_the_breaker(receiver):
     assert here.store.paused()
     assert here.go_on(here.now + 12 * HOUR) == []
     assert receiver.requests_seen == 0
+
+
+def executed(receiver: FakeReceiver) -> World:
+    """A world whose receiver has just accepted the order."""
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    here.controls.approve(the_action(here).action_id, "web:ann")
+    here.go_on(here.now + 10 * MINUTE)
+    assert len(receiver.executed) == 1
+    return here
+
+
+@pytest.mark.parametrize("owner", ["prod//", "prod/llm/embed"])
+def test_an_accelerator_that_another_partition_sees_with_another_owner_proves_the_act(receiver, owner):
+    here = executed(receiver)
+
+    steps = here.go_on(here.now + 20 * MINUTE, owner=owner, reports=False)
+
+    assert steps == [ActionStep.VERIFIED]
+    assert (the_action(here).reason, the_action(here).evidence["seen_elsewhere"]) == ("gpus_gone", 2.0)
+
+
+def test_what_is_verified_is_idle_no_more(receiver):
+    here = executed(receiver)
+
+    here.go_on(here.now + 20 * MINUTE, owner="prod//", reports=False)
+
+    (chat,) = [status for status in here.store.statuses() if status.workload == CHAT]
+    assert (chat.state, chat.devices, chat.idle_devices, chat.usd_per_hour, chat.idle_since) == (
+        WorkloadState.UNKNOWN, 0, 0, 0.0, None,
+    )  # fmt: skip
+
+
+def test_what_still_answers_requests_keeps_its_spend_when_its_accelerators_are_elsewhere(receiver):
+    here = executed(receiver)
+
+    steps = here.go_on(here.now + 5 * MINUTE, state=WorkloadState.BUSY, devices=0, owner="prod//")
+
+    assert steps == [ActionStep.VERIFIED]
+    assert [status.usd_per_hour for status in here.store.statuses() if status.workload == CHAT] == [8.1]
+
+
+def test_a_node_that_vanishes_after_the_order_proves_it_while_the_cluster_is_heard(receiver):
+    here = executed(receiver)
+
+    steps = here.go_on(here.now + 25 * MINUTE, owner=None, reports=False)
+
+    assert steps == [ActionStep.VERIFIED]
+    assert the_action(here).reason == "gpus_vanished"
+    assert the_action(here).evidence["others_heard_in_cluster"] == 1.0
+    assert the_action(here).evidence["silent_s"] > here.policy.vanished_after_s
+
+
+def test_telemetry_that_is_lost_as_a_whole_proves_nothing(receiver):
+    here = executed(receiver)
+
+    steps = []
+    for _ in range(7):
+        here.now += 5 * MINUTE
+        here.write(Facts())
+        steps += [action.step for action in here.duty.run(here.now)]
+
+    assert steps == [ActionStep.FAILED]
+
+
+def test_silence_in_a_partition_that_lags_behind_proves_nothing(receiver):
+    here = executed(receiver)
+    epoch = here.store.claim_partition(1, "you", NOON).epoch
+    here.store.commit(1, epoch, Facts(), snapshot=None, offsets={}, now=here.now, watermark=here.now)
+
+    steps = here.go_on(here.now + 30 * MINUTE, owner=None, reports=False)
+
+    assert steps == [ActionStep.FAILED]
+
+
+def test_silence_proves_nothing_where_the_receiver_has_not_accepted_the_order(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    here.controls.approve(the_action(here).action_id, "web:ann")
+    here.delivery.deliver_due = lambda: None  # type: ignore[method-assign]
+    here.go_on(here.now + 10 * MINUTE)
+
+    steps = here.go_on(here.now + 35 * MINUTE, owner=None, reports=False)
+
+    assert (steps, receiver.requests_seen) == ([ActionStep.FAILED], 0)
+
+
+def test_why_an_action_waits_is_kept_with_it_and_counted(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    waits = [the_action(here).waiting]
+    here.controls.approve(the_action(here).action_id, "web:ann")
+    waits.append(the_action(here).waiting)
+    here.store.set_paused(True, by="ann", at=here.now)
+    here.go_on(here.now + 10 * MINUTE)
+    waits.append(the_action(here).waiting)
+    steps = here.store.action_steps(the_action(here).action_id)
+
+    assert waits == ["not_approved", "", "paused"]
+    assert [step.step for step in steps] == [ActionStep.WARNED, ActionStep.PROPOSED, ActionStep.APPROVED]
+    count = here.metrics.registry.get_sample_value
+    name = "emberwatch_scale_down_decisions_total"
+    assert [count(name, {"reason": reason}) for reason in ("idle_long_enough", "paused")] == [2.0, 2.0]
+
+
+def test_a_reason_that_stays_the_same_is_written_once(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    noted: list[str] = []
+    here.store.note_waiting = lambda action, waiting: noted.append(waiting) if action.waiting != waiting else None
+
+    here.go_on(here.now + HOUR)
+
+    assert (the_action(here).waiting, noted) == ("not_approved", [])

@@ -60,6 +60,15 @@ def upgrade() -> None:
     )
     op.create_index("charges_by_period", "charges", ["period_start", "period_end"], unique=False)
     op.create_table(
+        "devices",
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("workload", sa.Text(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("gpu_model", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("device"),
+    )
+    op.create_index("devices_by_workload", "devices", ["workload", "at"], unique=False)
+    op.create_table(
         "duty_marks",
         sa.Column("duty", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),

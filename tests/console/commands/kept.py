@@ -71,3 +71,12 @@ def with_spend(folder: Path, hour: datetime) -> None:
 def opened(folder: Path) -> Store:
     """The store of the config."""
     return Store.open(f"sqlite:///{folder / 'data' / 'emberwatch.db'}")
+
+
+def waits(folder: Path, reason: str) -> None:
+    """The action takes no step, for this reason."""
+    store = opened(folder)
+    proposed = store.action("act_a")
+    assert proposed is not None
+    store.note_waiting(proposed, reason)
+    store.close()

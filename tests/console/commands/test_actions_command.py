@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from tests.console.commands.kept import kept, opened
+from tests.console.commands.kept import kept, opened, waits
 
 RUN = CliRunner()
 
@@ -17,8 +17,8 @@ def config(tmp_path: Path) -> Path:
     return kept(tmp_path)
 
 
-def actions(config: Path, *arguments: str) -> Result:
-    return RUN.invoke(app, ["actions", *arguments, "--config", str(config)], env={"COLUMNS": "120"})
+def actions(config: Path, *arguments: str, columns: int = 120) -> Result:
+    return RUN.invoke(app, ["actions", *arguments, "--config", str(config)], env={"COLUMNS": str(columns)})
 
 
 def test_the_list_shows_what_each_would_save(config: Path):
@@ -32,6 +32,15 @@ def test_the_list_shows_what_each_would_save(config: Path):
     shown = json.loads(actions(config, "list", "--json").stdout)
     assert shown["pause"] == {"paused": False, "by": None, "at": None}
     assert [one["action_id"] for one in shown["actions"]] == ["act_a"]
+
+
+def test_the_list_says_why_an_action_waits(config: Path, tmp_path: Path):
+    waits(tmp_path, "not_approved")
+
+    shown = actions(config, columns=200).stdout
+
+    assert "(act_a; idle for 2 h; waits because nobody has approved it yet)" in shown
+    assert json.loads(actions(config, "list", "--json").stdout)["actions"][0]["waiting"] == "not_approved"
 
 
 def test_all_is_paused_and_goes_on_again(config: Path, tmp_path: Path):

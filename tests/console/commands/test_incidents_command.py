@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from tests.console.commands.kept import kept, opened
+from tests.console.commands.kept import kept, opened, waits
 
 RUN = CliRunner()
 
@@ -80,6 +80,14 @@ def test_an_incident_is_shown_with_its_figures_and_its_way(config: Path):
         "2026-03-02 12:00:00  book told: opened (pending)",
         "2026-03-02 12:05:00  scale-down proposed (idle for 2 h)",
     ]
+
+
+def test_an_incident_says_why_its_scale_down_waits(config: Path, tmp_path: Path):
+    waits(tmp_path, "telemetry_stale")
+
+    lines = incidents(config, "show", "inc_a").stdout.splitlines()
+
+    assert "Scale-down act_a (proposed) waits because its newest telemetry is too old." in lines
 
 
 def test_an_incident_is_shown_to_programs(config: Path):
