@@ -16,7 +16,7 @@ from alerts.incidents import Incident
 from alerts.notices import Notice, Reason
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy
-from alerts.scale_down_steps import decide
+from alerts.scale_down_steps import decide, still_right
 from detectors.findings import Kind
 from store.facts import StatusRow, WorkloadState
 from store.outbox import State
@@ -28,6 +28,8 @@ TARGET_PREFIX = "target:"
 FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
+AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ahead says nothing of now
+FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
 
 
 class ScaleDownDuty:
@@ -52,7 +54,7 @@ class ScaleDownDuty:
         if not incidents:
             return []
         statuses = {status.workload: status for status in self.store.statuses()}
-        recent = self.store.actions_since(now - RECENT)
+        recent = self.store.actions_since(now - max(RECENT, timedelta(seconds=self.policy.keep_s)))
         taken = []
         for incident_id in sorted(incidents):
             incident = incidents[incident_id]
@@ -63,63 +65,84 @@ class ScaleDownDuty:
                 self.store.set_paused(True, by="breaker", at=now)
                 log.error("breaker_tripped", reason=str(decision.reason), workload=incident.workload)
             if decision.step is not None and decision.action is not None:
-                self._record(decision, decision.action, incident, action)
+                if not self._record(decision, decision.action, incident, action):
+                    continue  # someone else has decided meanwhile
                 recent = [one for one in recent if one.action_id != decision.action.action_id] + [decision.action]
                 taken.append(decision.action)
         return taken
 
     def still_idle(self, action: Action, now: datetime) -> bool:
-        """The look at the moment of acting: the incident is open, and fresh telemetry still says idle."""
-        incident = self.store.incident(action.incident_id)
-        if incident is None or incident.resolved_at is not None or self.store.paused():
+        """The look at the moment of acting: the order stands as it was given, and every rule still says yes."""
+        kept, incident = self.store.action(action.action_id), self.store.incident(action.incident_id)
+        if kept is None or incident is None or (kept.step, kept.transition) != (action.step, action.transition):
             return False
-        status = next((one for one in self.store.statuses() if one.workload == action.workload), None)
-        return (
-            status is not None
-            and status.state is WorkloadState.IDLE
-            and (now - status.at).total_seconds() <= self.policy.fresh_within_s
-        )
+        statuses = {status.workload: status for status in self.store.statuses()}
+        look = self._look(incident, kept, statuses, now)
+        return still_right(self.policy, incident, kept, look, now, self.store.paused())
 
     def _look(self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime) -> Look:
         live = [status for status in statuses.values() if now - status.at <= FLEET_WITHIN]
-        newly = [
-            status.idle_devices
-            for status in live
-            if status.idle_since is not None and now - status.idle_since <= NEWLY_IDLE_WITHIN
-        ]
         status = statuses.get(incident.workload or "")
+        newly_idle_gpus = self._turned_idle(live, status, now)
         fleet_gpus = sum(one.devices for one in live)
         families = int(incident.evidence.get("families", 0))
         if status is None:
             return Look(
                 state=WorkloadState.UNKNOWN, fresh_age_s=None, families=0, gpus=0, fleet_gpus=fleet_gpus,
-                newly_idle_gpus=sum(newly),
+                newly_idle_gpus=newly_idle_gpus,
             )  # fmt: skip
+        age_s = (now - status.at).total_seconds()
         idle_s = None if status.idle_since is None else (status.at - status.idle_since).total_seconds()
         return Look(
             state=status.state,
-            fresh_age_s=max((now - status.at).total_seconds(), 0.0),
+            fresh_age_s=age_s if age_s < -AHEAD_S else max(age_s, 0.0),
             families=families,
             gpus=status.devices,
             fleet_gpus=fleet_gpus,
-            newly_idle_gpus=sum(newly),
+            newly_idle_gpus=newly_idle_gpus,
             idle_s=idle_s,
             warning_delivered=action is not None and self._warned(action),
         )
 
-    def _warned(self, action: Action) -> bool:
-        entries = self.store.notices(20, subject_id=action.action_id)
-        return any(entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED for entry in entries)
+    def _turned_idle(self, live: Sequence[StatusRow], status: StatusRow | None, now: datetime) -> int:
+        """Accelerators that turned idle within minutes of now, or together with those of `status`.
 
-    def _record(self, decision: Decision, action: Action, incident: Incident, before: Action | None) -> None:
+        A workload is looked at long after it turned idle: that the whole fleet did so with it is still no coincidence.
+        What was idle when a person last reset the breaker, or when the watching began, is not held against it.
+        """
+        pause, since = self.store.pause(), None if status is None else status.idle_since
+        idle = [(one.idle_since, one) for one in live if one.idle_since is not None]
+        if pause.at is not None and not pause.paused:
+            idle = [(at, one) for at, one in idle if at > pause.at]
+        newly = sum(one.idle_devices for at, one in idle if now - at <= NEWLY_IDLE_WITHIN)
+        first = self.store.first_hour()
+        watched = first is None or since is None or since > first + FIRST_WATCHED
+        if since is None or status is None or not watched or self.policy.effective_mode is Mode.OBSERVE:
+            return newly
+        together = [one for at, one in idle if abs(at - since) <= NEWLY_IDLE_WITHIN]
+        alone = all(one.workload == status.workload for one in together)
+        return newly if alone else max(newly, sum(one.idle_devices for one in together))
+
+    def _warned(self, action: Action) -> bool:
+        """Whether its latest warning came through; one from before it was last kept does not count."""
+        warned_at = action.warned_at or action.at
+        entries = self.store.notices(100, subject_id=action.action_id)
+        return any(
+            entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED and entry.notice.at >= warned_at
+            for entry in entries
+        )
+
+    def _record(self, decision: Decision, action: Action, incident: Incident, before: Action | None) -> bool:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
         if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
             notices = [*notices, self._order(action)]
-        self.store.save_action(action, notices, after=before.step if before else None)
+        if not self.store.save_action(action, notices, after=before.step if before else None):
+            return False
         log.info(
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
             mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
         )  # fmt: skip
+        return True
 
     def _order(self, action: Action) -> Notice:
         """What goes to the target; its id makes a second delivery harmless."""
