@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from alerts.charts import Point
@@ -15,14 +14,6 @@ from store.facts import ForecastRow, StatusRow, WorkloadState
 
 NANO = 1_000_000_000
 NO_TEAM = "no team"
-
-
-def matches(budget: Budget, workload: str, team: str | None) -> bool:
-    """Whether a workload's spend counts against a budget: everything that the budget names must match."""
-    cluster, _, rest = workload.partition("/")
-    namespace = rest.partition("/")[0]
-    subject = {"workload": workload, "team": team or "", "cluster": cluster, "namespace": namespace}
-    return all(name in subject and fnmatchcase(subject[name], glob) for name, glob in budget.match.items())
 
 
 def period(budget: Budget, now: datetime) -> tuple[datetime, datetime]:

@@ -22,7 +22,6 @@ from console.summary import (
     hour_start,
     idle_view,
     loudest,
-    matches,
     month_start,
     period,
     rates,
@@ -31,7 +30,7 @@ from console.summary import (
     whole_month,
 )
 from console.view_store import State, TakenStep, ViewStore
-from detectors.budget import Budget
+from detectors.budget import Budget, matches
 from store.facts import ChangeRow, ForecastRow
 
 STALE_AFTER_S = 300.0  # a status older than this says nothing about now

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from console.overview import Accelerators, Outlook
-from console.summary import matches, period
+from console.summary import period
 from console.view import ConsoleView
-from detectors.budget import Budget
+from detectors.budget import Budget, matches
 from store.facts import LedgerRow, WorkloadState
 from tests.console.fleet import BUDGETS, CHAT, DECEMBER, HOUR, MONTH, NOW, SEARCH, SPARE, ListStore, fleet, status
 
