@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from msgspec import json
+from msgspec import Struct, json
 
 from alerts.action_messages import action_title
 from alerts.action_notices import action_notices
@@ -32,6 +32,15 @@ AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ah
 FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
 
 
+class _Fleet(Struct, frozen=True, kw_only=True):
+    """All workloads as they are seen at one moment, read once for all that is decided then."""
+
+    statuses: dict[str, StatusRow]
+    gpus: int  # of those that were heard of lately
+    idle: list[tuple[datetime, StatusRow]]  # since when, and who; without what was idle when the breaker was reset
+    watched_from: datetime | None  # what is idle since before then may have been so for long
+
+
 class ScaleDownDuty:
     """Takes every action one step further where the rules allow it."""
 
@@ -53,13 +62,13 @@ class ScaleDownDuty:
                 incidents[incident_id] = ended
         if not incidents:
             return []
-        statuses = {status.workload: status for status in self.store.statuses()}
+        fleet = self._fleet(now)
         recent = self.store.actions_since(now - max(RECENT, timedelta(seconds=self.policy.keep_s)))
         taken = []
         for incident_id in sorted(incidents):
             incident = incidents[incident_id]
             action = actions.get(incident_id) or self.store.action_for(incident_id)
-            look = self._look(incident, action, statuses, now)
+            look = self._look(incident, action, fleet, now)
             decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
             if decision.trips_breaker:
                 self.store.set_paused(True, by="breaker", at=now)
@@ -76,15 +85,26 @@ class ScaleDownDuty:
         kept, incident = self.store.action(action.action_id), self.store.incident(action.incident_id)
         if kept is None or incident is None or (kept.step, kept.transition) != (action.step, action.transition):
             return False
-        statuses = {status.workload: status for status in self.store.statuses()}
-        look = self._look(incident, kept, statuses, now)
+        look = self._look(incident, kept, self._fleet(now), now)
         return still_right(self.policy, incident, kept, look, now, self.store.paused())
 
-    def _look(self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime) -> Look:
-        live = [status for status in statuses.values() if now - status.at <= FLEET_WITHIN]
-        status = statuses.get(incident.workload or "")
-        newly_idle_gpus = self._turned_idle(live, status, now)
-        fleet_gpus = sum(one.devices for one in live)
+    def _fleet(self, now: datetime) -> _Fleet:
+        statuses = self.store.statuses()
+        live = [status for status in statuses if now - status.at <= FLEET_WITHIN]
+        pause, first = self.store.pause(), self.store.first_hour()
+        idle = [(one.idle_since, one) for one in live if one.idle_since is not None]
+        if pause.at is not None and not pause.paused:
+            idle = [(at, one) for at, one in idle if at > pause.at]
+        return _Fleet(
+            statuses={status.workload: status for status in statuses},
+            gpus=sum(one.devices for one in live),
+            idle=idle,
+            watched_from=None if first is None else first + FIRST_WATCHED,
+        )
+
+    def _look(self, incident: Incident, action: Action | None, fleet: _Fleet, now: datetime) -> Look:
+        status = fleet.statuses.get(incident.workload or "")
+        fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now)
         families = int(incident.evidence.get("families", 0))
         if status is None:
             return Look(
@@ -104,22 +124,19 @@ class ScaleDownDuty:
             warning_delivered=action is not None and self._warned(action),
         )
 
-    def _turned_idle(self, live: Sequence[StatusRow], status: StatusRow | None, now: datetime) -> int:
+    def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime) -> int:
         """Accelerators that turned idle within minutes of now, or together with those of `status`.
 
         A workload is looked at long after it turned idle: that the whole fleet did so with it is still no coincidence.
         What was idle when a person last reset the breaker, or when the watching began, is not held against it.
         """
-        pause, since = self.store.pause(), None if status is None else status.idle_since
-        idle = [(one.idle_since, one) for one in live if one.idle_since is not None]
-        if pause.at is not None and not pause.paused:
-            idle = [(at, one) for at, one in idle if at > pause.at]
-        newly = sum(one.idle_devices for at, one in idle if now - at <= NEWLY_IDLE_WITHIN)
-        first = self.store.first_hour()
-        watched = first is None or since is None or since > first + FIRST_WATCHED
-        if since is None or status is None or not watched or self.policy.effective_mode is Mode.OBSERVE:
+        newly = sum(one.idle_devices for at, one in fleet.idle if now - at <= NEWLY_IDLE_WITHIN)
+        since = None if status is None else status.idle_since
+        if status is None or since is None or self.policy.effective_mode is Mode.OBSERVE:
             return newly
-        together = [one for at, one in idle if abs(at - since) <= NEWLY_IDLE_WITHIN]
+        if fleet.watched_from is not None and since <= fleet.watched_from:
+            return newly
+        together = [one for at, one in fleet.idle if abs(at - since) <= NEWLY_IDLE_WITHIN]
         alone = all(one.workload == status.workload for one in together)
         return newly if alone else max(newly, sum(one.idle_devices for one in together))
 
