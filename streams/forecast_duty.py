@@ -134,7 +134,11 @@ class ForecastDuty:
         for name in dearest:
             first = min(daily[name]) + 1  # the first day may be cut
             usd_per_day = np.array([daily[name].get(day, 0.0) for day in range(first, last_day)])
-            finding = self.growth.look(name, teams[name], usd_per_day, at)
+            try:
+                finding = self.growth.look(name, teams[name], usd_per_day, at)
+            except ValueError as error:  # the fit does not settle: one workload's figures must not hold up the others'
+                log.warning("growth_not_judged", workload=name, reason=type(error).__name__)
+                continue
             if finding is not None:
                 findings.append(finding)
         return findings

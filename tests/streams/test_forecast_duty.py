@@ -98,6 +98,18 @@ def test_a_budget_that_breaks_while_the_store_is_away_is_told_once_it_is_back(st
     assert sorted(entry.notice.transition for entry in store.notices(10)) == [0, 1]
 
 
+def test_a_workload_whose_growth_cant_be_fitted_holds_up_no_forecast(store):
+    class Unsettled:
+        def look(self, *given: Any) -> None:
+            raise ValueError("HuberRegressor convergence failed")
+
+    spend(store, 60)
+    one = duty(store)
+    one.growth = Unsettled()
+
+    assert {row.workload for row in one.run(FIRST)} == {CHAT, None}
+
+
 def refuse(*given: Any, **named: Any) -> None:
     raise StoreUnavailable("away")
 
