@@ -157,6 +157,8 @@ class Duties:
         self._told = Counter(self.delivery.outcomes)
         self.metrics.incidents_open(self.store.open_incidents())
         self.metrics.outbox_pending(self.store.pending_counts())
+        pause = self.store.pause()
+        self.metrics.actions_paused((pause.by or "someone") if pause.paused else None)
         spend: dict[str | None, float] = {}
         idle: dict[str | None, float] = {}
         for status in self.store.statuses():

@@ -21,6 +21,7 @@ from detectors.findings import Kind
 from store.facts import StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
+from streams.metrics import BREAKER
 
 log = structlog.get_logger()
 
@@ -71,7 +72,7 @@ class ScaleDownDuty:
             look = self._look(incident, action, fleet, now)
             decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
             if decision.trips_breaker:
-                self.store.set_paused(True, by="breaker", at=now)
+                self.store.set_paused(True, by=BREAKER, at=now)
                 log.error("breaker_tripped", reason=str(decision.reason), workload=incident.workload)
             if decision.step is not None and decision.action is not None:
                 if not self._record(decision, decision.action, incident, action):
