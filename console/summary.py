@@ -14,6 +14,7 @@ from store.facts import ForecastRow, StatusRow, WorkloadState
 
 NANO = 1_000_000_000
 NO_TEAM = "no team"
+MOST_REASONS = 20  # of what was set aside; some name a figure, so that there may be very many
 
 
 def period(budget: Budget, now: datetime) -> tuple[datetime, datetime]:
@@ -131,6 +132,13 @@ def told(row: SentNotice) -> NoticeView:
         attempts=row.attempts,
         detail=row.detail,
     )
+
+
+def commonest(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by reason, the commonest first; what is beyond a screen is summed up."""
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    rest = sum(number for _, number in ranked[MOST_REASONS:])
+    return dict(ranked[:MOST_REASONS]) | ({f"{len(ranked) - MOST_REASONS} other reasons": rest} if rest else {})
 
 
 def loudest(incident: Incident) -> tuple[int, float, str]:
