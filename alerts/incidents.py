@@ -7,6 +7,7 @@ from base64 import b32encode
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
+from math import isfinite
 
 from msgspec import Struct, msgpack
 from msgspec.structs import replace
@@ -121,6 +122,7 @@ class Book:
 
     def apply(self, finding: Finding) -> Transition | None:
         """Take one finding in; return the change that is worth a message, or None."""
+        finding = _finite(finding)
         entry = self._state.entries.get(finding.fingerprint)
         if entry is None:
             return None if finding.cleared else self._open(finding)
@@ -265,6 +267,26 @@ class Book:
 
     def _touch(self, incident: Incident) -> None:
         self._state.changed[incident.incident_id] = incident
+
+
+def _finite(finding: Finding) -> Finding:
+    """The finding without figures that are no numbers: JSON has none of these, and they would not be read back."""
+    required = {
+        "usd_per_hour": finding.usd_per_hour,
+        "usd_so_far": finding.usd_so_far,
+        "confidence": finding.confidence,
+    }
+    optional = {
+        "usd_if_ignored": finding.usd_if_ignored,
+        "observed": finding.observed,
+        "expected": finding.expected,
+    }
+    wrong: dict[str, float | None] = {name: 0.0 for name, value in required.items() if not isfinite(value)}
+    wrong |= {name: None for name, value in optional.items() if value is not None and not isfinite(value)}
+    evidence = {name: value for name, value in finding.evidence.items() if isfinite(value)}
+    if not wrong and len(evidence) == len(finding.evidence):
+        return finding
+    return replace(finding, evidence=evidence, **wrong)
 
 
 __all__ = [

@@ -54,8 +54,9 @@ def incident_is_idleness(case: Case) -> Why | None:
 
 
 def workload_has_a_name(case: Case) -> Why | None:
-    """There is a workload that can be scaled: `cluster//` is nobody's."""
-    return None if case.incident.workload and not case.incident.workload.endswith("/") else Why.NO_WORKLOAD
+    """There is one workload that can be scaled: `cluster//` is nobody's, and a name without parts stands for many."""
+    _cluster, _, rest = (case.incident.workload or "").partition("/")
+    return None if rest.partition("/")[2] else Why.NO_WORKLOAD
 
 
 def selected(case: Case) -> Why | None:
@@ -70,6 +71,11 @@ def not_protected(case: Case) -> Why | None:
     workload = case.incident.workload or ""
     protected = case.look.protected or any(fnmatchcase(workload, glob) for glob in case.policy.protected)
     return Why.PROTECTED if protected else None
+
+
+def not_kept_lately(case: Case) -> Why | None:
+    """No person has kept it, or taken its stop back, so lately that this holds: a new incident does not end it."""
+    return Why.KEPT if any(_holds_off(case, other) for other in case.recent) else None
 
 
 def seen_idle(case: Case) -> Why | None:
@@ -148,6 +154,7 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
     workload_has_a_name,
     selected,
     not_protected,
+    not_kept_lately,
     seen_idle,
     telemetry_is_fresh,
     evidence_is_of_two_kinds,
@@ -162,10 +169,21 @@ BEFORE_ACTING: tuple[Rule, ...] = (
     few_gpus_an_hour,
     few_gpus_a_day,
 )
+AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, approved_or_long_idle)
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _STOPS = (ActionStep.RECHECKED, ActionStep.EXECUTED, ActionStep.VERIFIED, ActionStep.FAILED, ActionStep.UNDONE)
+
+
+def _holds_off(case: Case, other: Action) -> bool:
+    own = case.action.action_id if case.action is not None else None
+    if other.workload != case.incident.workload or other.action_id == own:
+        return False
+    if other.step is ActionStep.UNDONE:
+        return case.now < other.at + timedelta(seconds=case.policy.keep_s)
+    kept = other.step is ActionStep.KEPT and other.reason == Why.KEPT_BY_PERSON
+    return kept and other.expires_at is not None and case.now < other.expires_at
 
 
 def _stopped(case: Case, within: timedelta) -> list[Action]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from alerts.incidents import Incident
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Why
 from alerts.scale_down_proof import proof_of
-from alerts.scale_down_rules import BEFORE_ACTING, BEFORE_ANY_STEP, Case, first_no
+from alerts.scale_down_rules import AT_THE_MOMENT, BEFORE_ACTING, BEFORE_ANY_STEP, Case, first_no
 
 _CAREFUL_FIRST = (Mode.OBSERVE, Mode.PROPOSE, Mode.AUTO)
 _ALIVE = (
@@ -45,11 +45,15 @@ def decide(
     `recent`: the actions of the last day, of all workloads. `paused`: a person has stopped all acting, or the breaker
     has tripped. The caller records the step; after `executed` it lets the target carry it out, under the action's id.
     """
-    mode = policy.effective_mode
-    if action is not None and action.mode is not Mode.OBSERVE:
-        mode = min(mode, action.mode, key=_CAREFUL_FIRST.index)
     case = Case(
-        policy=policy, mode=mode, incident=incident, action=action, look=look, recent=recent, now=now, paused=paused
+        policy=policy,
+        mode=_mode(policy, action),
+        incident=incident,
+        action=action,
+        look=look,
+        recent=recent,
+        now=now,
+        paused=paused,
     )
     if action is None:
         return _begin(case, Why.IDLE_LONG_ENOUGH)
@@ -61,6 +65,21 @@ def decide(
         keep_ended = action.expires_at is not None and now >= action.expires_at
         return _begin(case, Why.KEEP_ENDED) if keep_ended else Decision(step=None, reason=Why.KEPT, action=action)
     return Decision(step=None, reason=Why.OVER, action=action)
+
+
+def still_right(
+    policy: ScaleDownPolicy, incident: Incident, action: Action, look: Look, now: datetime, paused: bool
+) -> bool:
+    """Say whether an order that was given may still go out: it was not taken back, and the rules hold at this moment.
+
+    It may have waited for a receiver that was away, or for a process that was started anew with another policy.
+    """
+    mode = _mode(policy, action)
+    case = Case(
+        policy=policy, mode=mode, incident=incident, action=action, look=look, recent=(), now=now, paused=paused
+    )
+    ordered = action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and not _expired(case, action)
+    return ordered and not _changed(case, action) and first_no(AT_THE_MOMENT, case) is None
 
 
 def action_id(incident: Incident) -> str:
@@ -94,6 +113,13 @@ def undo(action: Action, now: datetime) -> Action:
     if action.step not in (ActionStep.EXECUTED, ActionStep.VERIFIED, ActionStep.FAILED):
         raise NotPossible(f"only an action that was executed can be undone; {action.action_id} is {action.step}")
     return _step(action, ActionStep.UNDONE, Why.UNDONE_BY_PERSON, now, expires_at=None)
+
+
+def _mode(policy: ScaleDownPolicy, action: Action | None) -> Mode:
+    """The more careful of the policy's mode and the action's."""
+    if action is None or action.mode is Mode.OBSERVE:
+        return policy.effective_mode
+    return min(policy.effective_mode, action.mode, key=_CAREFUL_FIRST.index)
 
 
 def _begin(case: Case, why: Why) -> Decision:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from alerts.scale_down import Action
 from console.auth import COOKIE, ConsoleAuth
 from console.controls import Controls, may_approve, may_keep
 from console.guard import LOGIN, client_of, with_session
@@ -69,19 +70,24 @@ class Changes:
 
     async def approve(self, request: Request) -> Response:
         """A proposal is approved, exactly as it was shown."""
-        return await self._decide(request, may_approve, self._wanted().approve)
+        return await self._decide(request, self._may_approve, self._wanted().approve)
 
     async def keep(self, request: Request) -> Response:
         """A workload is left alone."""
         return await self._decide(request, may_keep, self._wanted().keep)
 
-    async def _decide(self, request: Request, may: Callable[..., bool], decide: Callable[[str, str], bool]) -> Response:
+    def _may_approve(self, action: Action) -> bool:
+        return may_approve(action, self._view.now())
+
+    async def _decide(
+        self, request: Request, may: Callable[[Action], bool], decide: Callable[[str, str], bool]
+    ) -> Response:
         form = await self._proven(request)
         action_id = request.path_params["action_id"]
         action = await run_sync(self._view.action, action_id)
         if action is None:
             raise HTTPException(404, "there is no action of this id")
-        if form.get("transition") != str(action.transition) or not may(action, self._view.now()):
+        if form.get("transition") != str(action.transition) or not may(action):
             raise HTTPException(409, "this action has changed since it was shown; look at it again")
         if not await run_sync(decide, action_id, WHO):
             raise HTTPException(409, "this action has been decided already")

@@ -21,13 +21,13 @@ class Controls(Protocol):
 
 def may_approve(action: Action, now: datetime) -> bool:
     """Whether a person can still say yes: only to a proposal, never in observe mode, not after it has expired."""
-    return _alive(action, now) and action.step is ActionStep.PROPOSED
+    alive = action.expires_at is None or now < action.expires_at
+    return alive and action.mode is not Mode.OBSERVE and action.step is ActionStep.PROPOSED
 
 
-def may_keep(action: Action, now: datetime) -> bool:
-    """Whether a person can still say no: until it is done."""
-    return _alive(action, now) and action.step in (ActionStep.WARNED, ActionStep.PROPOSED)
+def may_keep(action: Action) -> bool:
+    """Whether a person can still say no: until it is done, and though it was approved or has expired."""
+    return action.mode is not Mode.OBSERVE and action.step in _NOT_DONE
 
 
-def _alive(action: Action, now: datetime) -> bool:
-    return action.mode is not Mode.OBSERVE and (action.expires_at is None or now < action.expires_at)
+_NOT_DONE = (ActionStep.WARNED, ActionStep.PROPOSED, ActionStep.APPROVED, ActionStep.RECHECKED)

@@ -20,6 +20,7 @@ from streams.intake import Append, IntakeFull, IntakeRefused
 BODY_BYTES = 1024 * 1024
 AT_ONCE = 16  # requests whose bodies are held in memory at a time
 READ_S = 30.0
+MOST_MEMBERS = 1000  # of gzip in one body; each is looked for in what is left of it
 JSON_TYPES = frozenset({"application/json", "text/json"})
 LINE_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
@@ -123,7 +124,9 @@ def _lines(body: bytes) -> tuple[Sequence[bytes], int]:
 def _unpacked(body: bytes, most_bytes: int) -> bytes:
     """What is packed in the body's gzip members; never more than `most_bytes` are unpacked."""
     unpacked = bytearray()
-    while body:
+    for _ in range(MOST_MEMBERS):
+        if not body:
+            return bytes(unpacked)
         member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
             unpacked += member.decompress(body, most_bytes - len(unpacked) + 1)
@@ -134,7 +137,7 @@ def _unpacked(body: bytes, most_bytes: int) -> bytes:
         if not member.eof:
             raise _Refused(400, "the body's gzip ends early")
         body = member.unused_data
-    return bytes(unpacked)
+    raise _Refused(400, f"the body has more than {MOST_MEMBERS} gzip members; send it in parts")
 
 
 def _too_large(most_bytes: int) -> _Refused:

@@ -123,11 +123,11 @@ class Pages:
             request,
             "actions.html",
             waiting=[
-                (action, can and may_approve(action, now), can and may_keep(action, now))
+                (action, can and may_approve(action, now), can and may_keep(action))
                 for action in actions
-                if may_keep(action, now)
+                if may_keep(action)
             ],
-            others=[action for action in actions if not may_keep(action, now)],
+            others=[action for action in actions if not may_keep(action)],
             paused=self._view.paused(),
             saved_usd_per_hour=sum(action.usd_per_hour for action in actions if action.step is ActionStep.VERIFIED),
         )

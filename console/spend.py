@@ -5,9 +5,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from console.summary import NO_TEAM, matches
+from console.summary import NO_TEAM
 from console.view_store import HourSpend
-from detectors.budget import Budget
+from detectors.budget import Budget, matches
 
 
 class Spend(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from alerts.charts import Point
@@ -15,14 +14,7 @@ from store.facts import ForecastRow, StatusRow, WorkloadState
 
 NANO = 1_000_000_000
 NO_TEAM = "no team"
-
-
-def matches(budget: Budget, workload: str, team: str | None) -> bool:
-    """Whether a workload's spend counts against a budget: everything that the budget names must match."""
-    cluster, _, rest = workload.partition("/")
-    namespace = rest.partition("/")[0]
-    subject = {"workload": workload, "team": team or "", "cluster": cluster, "namespace": namespace}
-    return all(name in subject and fnmatchcase(subject[name], glob) for name, glob in budget.match.items())
+MOST_REASONS = 20  # of what was set aside; some name a figure, so that there may be very many
 
 
 def period(budget: Budget, now: datetime) -> tuple[datetime, datetime]:
@@ -140,6 +132,13 @@ def told(row: SentNotice) -> NoticeView:
         attempts=row.attempts,
         detail=row.detail,
     )
+
+
+def commonest(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by reason, the commonest first; what is beyond a screen is summed up."""
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    rest = sum(number for _, number in ranked[MOST_REASONS:])
+    return dict(ranked[:MOST_REASONS]) | ({f"{len(ranked) - MOST_REASONS} other reasons": rest} if rest else {})
 
 
 def loudest(incident: Incident) -> tuple[int, float, str]:

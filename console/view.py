@@ -18,11 +18,11 @@ from console.spend import Spend, joined, summed
 from console.summary import (
     NANO,
     accelerators,
+    commonest,
     day_start,
     hour_start,
     idle_view,
     loudest,
-    matches,
     month_start,
     period,
     rates,
@@ -31,7 +31,7 @@ from console.summary import (
     whole_month,
 )
 from console.view_store import State, TakenStep, ViewStore
-from detectors.budget import Budget
+from detectors.budget import Budget, matches
 from store.facts import ChangeRow, ForecastRow
 
 STALE_AFTER_S = 300.0  # a status older than this says nothing about now
@@ -193,7 +193,7 @@ class ConsoleView:
             incidents=tuple(incidents),
             budgets=tuple(self._budget_view(budget, month, forecasts, now) for budget in self._budgets),
             notices=tuple(told(row) for row in self._store.notices(10)),
-            rejects=dict(sorted(self._store.reject_counts().items(), key=lambda pair: (-pair[1], pair[0]))),
+            rejects=commonest(self._store.reject_counts()),
         )
 
     def _budget_view(self, budget: Budget, month: Spend, forecasts: Sequence[ForecastRow], now: datetime) -> BudgetView:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 Moment = Annotated[datetime, Meta(tz=True)]
 Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
+Tokens = Annotated[int, Meta(ge=0, le=10**12)]  # of one event: more is a wrong unit, and no price of it would be one
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 WorkloadName = Annotated[
     str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*\Z")
@@ -59,8 +60,8 @@ class TokenUsage(Struct, frozen=True, kw_only=True, tag="token_usage"):
     provider: Name
     model: Name
     requests: Count
-    input_tokens: Count  # cache reads and writes included
-    output_tokens: Count  # reasoning included
+    input_tokens: Tokens  # cache reads and writes included
+    output_tokens: Tokens  # reasoning included
     span_s: SpanS = 0.0
     team: Annotated[str, Meta(max_length=256)] | None = None
     labels: Labels | None = None

@@ -31,6 +31,17 @@ class GrowthDetector:
     ) -> Finding | None:
         """Judge the days that end at `end_at`. usd_per_day: (n_days,), the latest last. None: nothing to say."""
         days = usd_per_day[-self.max_days :]
+        if len(days) and float(days[-1]) <= 0.0:  # what costs nothing any more has stopped growing
+            return Finding(
+                kind=Kind.DRIFT,
+                cause=Cause.SLOW_GROWTH,
+                at=end_at,
+                began_at=end_at - timedelta(days=len(days)),
+                ended_at=end_at,
+                workload=workload,
+                team=team,
+                cleared=True,
+            )
         if len(days) < self.min_days or float(days.min()) <= 0.0:
             return None
         slope, error, line = robust_line(np.log(days))

@@ -14,6 +14,7 @@ from store.upsert import insert_into, table_of
 LEASES = table_of(tables.Lease).c
 MARKS = table_of(tables.DutyMark).c
 DIGEST = "digest"
+CLOCKS_APART_S = 60.0  # of the machines that share a store, at most
 
 
 def _mark(connection: Connection, duty: str, key: str, at: datetime | None) -> bool:
@@ -30,7 +31,10 @@ class LeasesPart(Part):
     """Gives leases, and marks duties as done."""
 
     def acquire_lease(self, name: str, owner: str, now: datetime, ttl_s: float) -> bool:
-        """Take or renew the lease for `ttl_s` seconds; False while another owner's has not run out."""
+        """Take or renew the lease for `ttl_s` seconds; False while another owner's has not run out.
+
+        One that would run for longer than any that could be given now is of a clock that was set back, and is taken.
+        """
         with self._database.writing() as connection:
             statement = insert_into(connection, tables.Lease).values(
                 name=name, owner=owner, until=now + timedelta(seconds=ttl_s)
@@ -39,7 +43,9 @@ class LeasesPart(Part):
             statement = statement.on_conflict_do_update(
                 index_elements=["name"],
                 set_={"owner": new.owner, "until": new.until},
-                where=(LEASES.owner == owner) | (LEASES.until <= now),
+                where=(LEASES.owner == owner)
+                | (LEASES.until <= now)
+                | (LEASES.until > now + timedelta(seconds=ttl_s + CLOCKS_APART_S)),
             )
             return connection.execute(statement.returning(LEASES.name)).first() is not None
 

@@ -1,6 +1,7 @@
 """What was set aside, with its bytes, its place and the reason."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import asdict
@@ -40,10 +41,14 @@ def _reject(row: Any) -> RejectRow:
 class RejectsPart(Part):
     """Reads what was set aside."""
 
-    def reject_counts(self) -> dict[str, int]:
-        """Return how many events each reason has set aside, the commonest first."""
+    def reject_counts(self, start: datetime | None = None, end: datetime | None = None) -> dict[str, int]:
+        """Return how many events each reason has set aside, the commonest first; of those in [start, end), if given."""
         count = func.count().label("count")
         query = select(REJECTS.reason, count).group_by(REJECTS.reason).order_by(count.desc(), REJECTS.reason)
+        if start is not None:
+            query = query.where(REJECTS.at >= start)
+        if end is not None:
+            query = query.where(REJECTS.at < end)
         with self._database.reading() as connection:
             return {reason: int(n) for reason, n in connection.execute(query)}
 

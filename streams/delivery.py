@@ -4,6 +4,7 @@ A channel that is down holds up no other. Nothing is said twice: where an earlie
 channel is asked before it is sent again. Nothing here sleeps; what is not due yet waits for the next call.
 """
 
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -61,6 +62,7 @@ class DeliveryPolicy(Struct, frozen=True, kw_only=True):
 
     lease_s: float = 120.0  # longer than any channel takes to answer
     attempts_per_call: int = 20  # for each channel, so that one call ends soon
+    turn_s: float = 5.0  # for each channel: then the others have their turn, however much it still has to say
     first_retry_s: float = 5.0  # doubles with each attempt
     longest_retry_s: float = 900.0
     jitter_ratio: float = 0.25  # 0 to 1: a wait is longer by up to this share
@@ -114,10 +116,12 @@ class Delivery:
         return sum(self._deliver_on(name, channel) for name, channel in self._channels.items())
 
     def _deliver_on(self, name: str, channel: Channel) -> int:
-        pace = self._paces[name]
+        pace, began = self._paces[name], self._clock()
         for attempts in range(self._policy.attempts_per_call):
             now = self._clock()
             if pace.next_at is not None and now < pace.next_at:
+                return attempts
+            if (now - began).total_seconds() > self._policy.turn_s:
                 return attempts
             claimed = self._store.claim_notices(name, self._owner, now, self._policy.lease_s, 1)
             if not claimed:
@@ -196,6 +200,10 @@ def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool) -> Receip
                 return replace(found, outcome=Outcome.AMBIGUOUS)
         return channel.send(claimed.notice, claimed.reference)
     except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]  # the error's own text may hold addresses and payloads
+        log.error(
+            "channel_fault", channel=channel.name, error=type(error).__name__, at=f"{place.filename}:{place.lineno}"
+        )
         return Receipt(outcome=Outcome.AMBIGUOUS, detail=f"the channel raised {type(error).__name__}")
 
 

@@ -91,7 +91,7 @@ class DigestDuty:
             budgets=self._budgets(min(month_end, week.end)),
             quality=Quality(
                 gaps=sum(incident.kind == "data_gap" for incident in incidents),
-                rejects=sum(self.store.reject_counts().values()),
+                rejects=sum(self.store.reject_counts(week.start, week.end).values()),
                 unpriced_tokens=sum(row.unpriced_tokens for row in self.store.ledger_rows(week.start, week.end)),
             ),
         )

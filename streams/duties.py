@@ -64,7 +64,7 @@ class Duties:
         slow = Thread(target=self._run_slow, args=(stop,), name="slow-duties", daemon=True)
         slow.start()
         while not stop.wait(every_s):
-            self.run_fast()
+            self._guarded("duties", self.run_fast)
         slow.join(SLOW_STOP_S)
         if self.holds:
             try:
@@ -74,7 +74,7 @@ class Duties:
 
     def _run_slow(self, stop: Event) -> None:
         while not stop.wait(1.0):
-            self.run_slow()
+            self._guarded("slow duties", self.run_slow)
 
     def run_due(self) -> None:
         """One round of everything."""
@@ -95,6 +95,9 @@ class Duties:
             self._do("delivery", self.delivery.deliver_due)
             if monotonic() - self._act_s >= self.act_every_s:
                 self._act_s = monotonic()
+                self.holds = self.store.acquire_lease(LEASE, self.owner, self.clock(), TTL_S)
+                if not self.holds:  # sending took so long that another has taken over
+                    return
                 self._do("scale_down", lambda: self.scale_down.run(self.clock()))
             if monotonic() - self._gauges_s >= GAUGES_EVERY_S:
                 self._gauges_s = monotonic()
@@ -130,6 +133,16 @@ class Duties:
         self._issued = False
         self._issued = bool(self.forecasts.run(self.clock()))
 
+    def _guarded(self, name: str, round_: Callable[[], None]) -> None:
+        """One round of a thread's loop. Its thread outlives any fault: a dead one would tell nobody anything again."""
+        try:
+            round_()
+        except Exception as error:
+            self.faults[name] = f"{name} failed: {type(error).__name__}"
+            log.critical("duty_failed", duty=name, error=type(error).__name__, exc_info=error)
+        else:
+            self.faults.pop(name, None)
+
     def _do(self, name: str, duty: Callable[[], object]) -> None:
         """One duty. A fault in it stops none of the others: it is said, shown in readiness, and tried again."""
         try:
@@ -154,6 +167,8 @@ class Duties:
         self._told = Counter(self.delivery.outcomes)
         self.metrics.incidents_open(self.store.open_incidents())
         self.metrics.outbox_pending(self.store.pending_counts())
+        pause = self.store.pause()
+        self.metrics.actions_paused((pause.by or "someone") if pause.paused else None)
         spend: dict[str | None, float] = {}
         idle: dict[str | None, float] = {}
         for status in self.store.statuses():

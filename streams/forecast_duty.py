@@ -105,16 +105,17 @@ class ForecastDuty:
             rows = [(int(hour.timestamp() // 3600), name, team, usd) for hour, name, team, usd in spend]
             forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows))
         facts = Facts(forecasts=forecasts)
+        book = Book.from_bytes(self._book.to_bytes(), self.severity)  # ours stays as the store has it until it has this
         for finding in findings:
-            transition = self._book.apply(finding)
+            transition = book.apply(finding)
             if transition is not None:
                 facts.notices.extend(self.router.decide(transition))
-        facts.incidents = self._book.drain()
-        self._state.done_hour = int(at.timestamp() // 3600)
-        self._state.book = self._book.to_bytes()
+        facts.incidents = book.drain()
+        state = DutyState(done_hour=int(at.timestamp() // 3600), book=book.to_bytes())
         self.store.commit(
-            DUTIES_PARTITION, self._epoch, facts, snapshot=msgspec.msgpack.encode(self._state), offsets={}, now=now
+            DUTIES_PARTITION, self._epoch, facts, snapshot=msgspec.msgpack.encode(state), offsets={}, now=now
         )
+        self._state, self._book = state, book
         log.info("forecasts_issued", at=at.isoformat(), forecasts=len(forecasts), budget_findings=len(findings))
         return forecasts
 
@@ -133,7 +134,11 @@ class ForecastDuty:
         for name in dearest:
             first = min(daily[name]) + 1  # the first day may be cut
             usd_per_day = np.array([daily[name].get(day, 0.0) for day in range(first, last_day)])
-            finding = self.growth.look(name, teams[name], usd_per_day, at)
+            try:
+                finding = self.growth.look(name, teams[name], usd_per_day, at)
+            except ValueError as error:  # the fit does not settle: one workload's figures must not hold up the others'
+                log.warning("growth_not_judged", workload=name, reason=type(error).__name__)
+                continue
             if finding is not None:
                 findings.append(finding)
         return findings

@@ -8,6 +8,7 @@ from msgspec import Struct
 from store.facts import LedgerRow
 
 HOUR_MS = 3_600_000
+MOST = 10**18  # of any sum, of one line in one hour: a billion dollars. The store's integers have 64 bits
 
 
 class Sums(Struct):
@@ -64,12 +65,12 @@ class LedgerPages:
         sums = page.get((workload, line))
         if sums is None:
             sums = page[workload, line] = Sums()
-        sums.nano_usd += amounts[0]
-        sums.gpu_ms += amounts[1]
-        sums.requests += amounts[2]
-        sums.input_tokens += amounts[3]
-        sums.output_tokens += amounts[4]
-        sums.unpriced_tokens += amounts[5]
+        sums.nano_usd = min(sums.nano_usd + amounts[0], MOST)
+        sums.gpu_ms = min(sums.gpu_ms + amounts[1], MOST)
+        sums.requests = min(sums.requests + amounts[2], MOST)
+        sums.input_tokens = min(sums.input_tokens + amounts[3], MOST)
+        sums.output_tokens = min(sums.output_tokens + amounts[4], MOST)
+        sums.unpriced_tokens = min(sums.unpriced_tokens + amounts[5], MOST)
         self._dirty.add((hour, workload, line))
 
     def forget(self, before_hour: int) -> None:

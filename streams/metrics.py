@@ -11,6 +11,7 @@ from alerts.scale_down import Why
 
 MOST_LABELS = 200  # distinct values of a label that comes from outside; the rest is "other"
 OTHER = "other"
+BREAKER = "breaker"  # who paused all actions, where no person did
 NOBODY = "none"  # the team of a workload that has none
 LAG_BUCKETS_S = (1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400)
 COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -63,6 +64,9 @@ class Metrics:
         self._incidents = Gauge("emberwatch_incidents_open", "Open incidents", ["kind", "severity"], registry=own)
         self._notified = Counter("emberwatch_notifications", "Attempts to send", ["channel", "outcome"], registry=own)
         self._pending = Gauge("emberwatch_outbox_pending", "Notices that wait to be sent", ["channel"], registry=own)
+        self._paused = Gauge(
+            "emberwatch_actions_paused", "1 while all scale-downs are stopped, by whom", ["by"], registry=own
+        )
         self._spend = Gauge("emberwatch_spend_usd_per_hour", "Spend now, in USD per hour", ["team"], registry=own)
         self._idle = Gauge(
             "emberwatch_gpu_idle_usd_per_hour", "Spend now on idle GPUs, USD per hour", ["team"], registry=own
@@ -116,6 +120,12 @@ class Metrics:
     def outbox_pending(self, pending: Mapping[str, int]) -> None:
         """So many notices wait now, by channel; a channel that is not named has none."""
         self._replace(self._pending, {(channel,): float(number) for channel, number in pending.items()})
+
+    def actions_paused(self, by: str | None) -> None:
+        """All scale-downs are stopped, by the breaker or by a person; None: they are not."""
+        for who in (BREAKER, "person"):
+            stopped = by is not None and (by == BREAKER) is (who == BREAKER)
+            self._paused.labels(who).set(float(stopped))
 
     def spend(self, usd_per_hour: Mapping[str | None, float], idle_usd_per_hour: Mapping[str | None, float]) -> None:
         """What is spent now by team, and how much of it on idle GPUs. The smallest of very many teams are `other`."""

@@ -17,6 +17,7 @@ from detectors.events import Charge, TokenUsage
 
 NANO = Decimal(10**9)
 MOST_MODELS = 10_000  # remembered at a time
+MOST_LEARNT = 100_000  # workloads whose rate is known from their charges
 # Units of a bill in which an accelerator's time is counted; "GB-Hours" and the like are not its time.
 HOUR_UNITS = frozenset(
     {"h", "hr", "hrs", "hour", "hours"}
@@ -142,10 +143,13 @@ class Pricer:
         """
         quantity, unit = charge.consumed_quantity, (charge.consumed_unit or "").lower()
         usage = charge.charge_category == "Usage" and charge.charge_class is None and unit in HOUR_UNITS
+        usage = usage and charge.billing_currency == "USD"  # all estimates are, and no rate of exchange is known
         if not usage or charge.workload is None or quantity is None or quantity <= 0:
             return
         rate = Learnt(charge.charge_period_end, charge.at, charge.effective_cost / quantity)
         known = self.learnt.get(charge.workload)
+        if known is None and len(self.learnt) >= MOST_LEARNT:
+            return
         if 0 < rate.usd_per_hour <= 1000 and (known is None or astuple(known) <= astuple(rate)):
             self.learnt[charge.workload] = rate
 

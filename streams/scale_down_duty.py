@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from msgspec import json
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from alerts.action_messages import action_title
@@ -18,12 +18,12 @@ from alerts.notices import Notice, Reason
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Traces
 from alerts.scale_down_proof import ACCELERATORS_LEFT
-from alerts.scale_down_steps import decide
+from alerts.scale_down_steps import decide, still_right
 from detectors.findings import Kind
 from store.facts import StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
-from streams.metrics import Metrics
+from streams.metrics import BREAKER, Metrics
 
 log = structlog.get_logger()
 
@@ -32,6 +32,17 @@ FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
 OWN_WITHIN = timedelta(hours=1)  # seen so shortly before the order, an accelerator was one that it is about
+AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ahead says nothing of now
+FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
+
+
+class _Fleet(Struct, frozen=True, kw_only=True):
+    """All workloads as they are seen at one moment, read once for all that is decided then."""
+
+    statuses: dict[str, StatusRow]
+    gpus: int  # of those that were heard of lately
+    idle: list[tuple[datetime, StatusRow]]  # since when, and who; without what was idle when the breaker was reset
+    watched_from: datetime | None  # what is idle since before then may have been so for long
 
 
 class ScaleDownDuty:
@@ -57,21 +68,23 @@ class ScaleDownDuty:
                 incidents[incident_id] = ended
         if not incidents:
             return []
-        statuses = {status.workload: status for status in self.store.statuses()}
-        recent = self.store.actions_since(now - RECENT)
+        fleet = self._fleet(now)
+        recent = self.store.actions_since(now - max(RECENT, timedelta(seconds=self.policy.keep_s)))
         taken = []
         for incident_id in sorted(incidents):
             incident = incidents[incident_id]
             action = actions.get(incident_id) or self.store.action_for(incident_id)
-            look = self._look(incident, action, statuses, now)
+            look = self._look(incident, action, fleet, now)
             decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
             if self.metrics is not None:
                 self.metrics.decided(decision.reason)
             if decision.trips_breaker:
-                self.store.set_paused(True, by="breaker", at=now)
+                self.store.set_paused(True, by=BREAKER, at=now)
                 log.error("breaker_tripped", reason=str(decision.reason), workload=incident.workload)
             if decision.step is not None and decision.action is not None:
-                self._record(decision, decision.action, incident, action, statuses.get(incident.workload or ""))
+                seen = fleet.statuses.get(incident.workload or "")
+                if not self._record(decision, decision.action, incident, action, seen):
+                    continue  # someone else has decided meanwhile
                 recent = [one for one in recent if one.action_id != decision.action.action_id] + [decision.action]
                 taken.append(decision.action)
             elif action is not None and action.incident_id in actions:
@@ -79,44 +92,49 @@ class ScaleDownDuty:
         return taken
 
     def still_idle(self, action: Action, now: datetime) -> bool:
-        """The look at the moment of acting: the incident is open, and fresh telemetry still says idle."""
-        incident = self.store.incident(action.incident_id)
-        if incident is None or incident.resolved_at is not None or self.store.paused():
+        """The look at the moment of acting: the order stands as it was given, and every rule still says yes."""
+        kept, incident = self.store.action(action.action_id), self.store.incident(action.incident_id)
+        if kept is None or incident is None or (kept.step, kept.transition) != (action.step, action.transition):
             return False
-        status = next((one for one in self.store.statuses() if one.workload == action.workload), None)
-        return (
-            status is not None
-            and status.state is WorkloadState.IDLE
-            and (now - status.at).total_seconds() <= self.policy.fresh_within_s
+        look = self._look(incident, kept, self._fleet(now), now)
+        return still_right(self.policy, incident, kept, look, now, self.store.paused())
+
+    def _fleet(self, now: datetime) -> _Fleet:
+        statuses = self.store.statuses()
+        live = [status for status in statuses if now - status.at <= FLEET_WITHIN]
+        pause, first = self.store.pause(), self.store.first_hour()
+        idle = [(one.idle_since, one) for one in live if one.idle_since is not None]
+        if pause.at is not None and not pause.paused:
+            idle = [(at, one) for at, one in idle if at > pause.at]
+        return _Fleet(
+            statuses={status.workload: status for status in statuses},
+            gpus=sum(one.devices for one in live),
+            idle=idle,
+            watched_from=None if first is None else first + FIRST_WATCHED,
         )
 
-    def _look(self, incident: Incident, action: Action | None, statuses: dict[str, StatusRow], now: datetime) -> Look:
-        live = [status for status in statuses.values() if now - status.at <= FLEET_WITHIN]
-        newly = [
-            status.idle_devices
-            for status in live
-            if status.idle_since is not None and now - status.idle_since <= NEWLY_IDLE_WITHIN
-        ]
-        status = statuses.get(incident.workload or "")
-        fleet_gpus = sum(one.devices for one in live)
+    def _look(self, incident: Incident, action: Action | None, fleet: _Fleet, now: datetime) -> Look:
+        status = fleet.statuses.get(incident.workload or "")
+        fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now)
         families = int(incident.evidence.get("families", 0))
         executed = action is not None and action.step is ActionStep.EXECUTED
         traces = self._traces(incident, action, status) if action is not None and executed else None
         if status is None:
             return Look(
                 state=WorkloadState.UNKNOWN, fresh_age_s=None, families=0, gpus=0, fleet_gpus=fleet_gpus,
-                newly_idle_gpus=sum(newly), traces=traces,
+                newly_idle_gpus=newly_idle_gpus, traces=traces,
             )  # fmt: skip
+        age_s = (now - status.at).total_seconds()
         idle_s = None if status.idle_since is None else (status.at - status.idle_since).total_seconds()
         return Look(
             state=status.state,
-            fresh_age_s=max((now - status.at).total_seconds(), 0.0),
+            fresh_age_s=age_s if age_s < -AHEAD_S else max(age_s, 0.0),
             families=families,
             gpus=status.devices,
             fleet_gpus=fleet_gpus,
-            newly_idle_gpus=sum(newly),
+            newly_idle_gpus=newly_idle_gpus,
             idle_s=idle_s,
-            warning_delivered=action is not None and self._delivered(action, ActionStep.WARNED),
+            warning_delivered=action is not None and self._warned(action),
             traces=traces,
         )
 
@@ -140,12 +158,37 @@ class ScaleDownDuty:
             order_delivered=self._delivered(action, ActionStep.EXECUTED, channel_prefix=TARGET_PREFIX),
         )
 
-    def _delivered(self, action: Action, step: ActionStep, channel_prefix: str = "") -> bool:
+    def _delivered(self, action: Action, step: ActionStep, channel_prefix: str) -> bool:
         return any(
             entry.state is State.DELIVERED
             and entry.notice.step == step
             and entry.notice.channel.startswith(channel_prefix)
             for entry in self.store.notices(50, subject_id=action.action_id)
+        )
+
+    def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime) -> int:
+        """Accelerators that turned idle within minutes of now, or together with those of `status`.
+
+        A workload is looked at long after it turned idle: that the whole fleet did so with it is still no coincidence.
+        What was idle when a person last reset the breaker, or when the watching began, is not held against it.
+        """
+        newly = sum(one.idle_devices for at, one in fleet.idle if now - at <= NEWLY_IDLE_WITHIN)
+        since = None if status is None else status.idle_since
+        if status is None or since is None or self.policy.effective_mode is Mode.OBSERVE:
+            return newly
+        if fleet.watched_from is not None and since <= fleet.watched_from:
+            return newly
+        together = [one for at, one in fleet.idle if abs(at - since) <= NEWLY_IDLE_WITHIN]
+        alone = all(one.workload == status.workload for one in together)
+        return newly if alone else max(newly, sum(one.idle_devices for one in together))
+
+    def _warned(self, action: Action) -> bool:
+        """Whether its latest warning came through; one from before it was last kept does not count."""
+        warned_at = action.warned_at or action.at
+        entries = self.store.notices(100, subject_id=action.action_id)
+        return any(
+            entry.state is State.DELIVERED and entry.notice.step == ActionStep.WARNED and entry.notice.at >= warned_at
+            for entry in entries
         )
 
     def _record(
@@ -155,16 +198,18 @@ class ScaleDownDuty:
         incident: Incident,
         before: Action | None,
         status: StatusRow | None,
-    ) -> None:
+    ) -> bool:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
         if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
             notices = [*notices, self._order(action)]
         stopped = [_without_accelerators(status)] if status is not None and _all_gone(action, status) else []
-        self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped)
+        if not self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped):
+            return False
         log.info(
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
             mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
         )  # fmt: skip
+        return True
 
     def _order(self, action: Action) -> Notice:
         """What goes to the target; its id makes a second delivery harmless."""

@@ -122,14 +122,14 @@ def _alert(notice: Notice, incident: Incident, link_base: str | None) -> dict[st
     event: dict[str, Any] = {"event_action": action, "dedup_key": incident.incident_id}
     if action != "trigger":
         return event
-    cluster_and_namespace = (incident.workload or "//").split("/")
+    _, namespace, name = [*(incident.workload or "").split("/", 2), "", ""][:3]  # some names stand for many workloads
     payload = {
         "summary": cap(clean(notice.title, SUMMARY_MAX), SUMMARY_MAX),
         "source": where(incident, 255),
         "severity": _SEVERITY[incident.severity],
         "timestamp": incident.began_at.isoformat(),
-        "component": clean(cluster_and_namespace[2], 255),
-        "group": clean(cluster_and_namespace[1], 255),
+        "component": clean(name, 255),
+        "group": clean(namespace, 255),
         "class": str(incident.kind),
         "custom_details": {
             "why": sentence(incident),

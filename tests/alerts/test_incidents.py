@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import json
 from msgspec.structs import replace
 
 from alerts.incidents import (
@@ -42,6 +43,18 @@ def idle(at: float, *, began: float = 0, **figures: object) -> Finding:
 
 def book() -> Book:
     return Book(SeverityPolicy())
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_a_figure_that_is_no_number_is_left_out_so_that_the_incident_can_be_read_back(wrong):
+    book_ = book()
+    names = ("usd_per_hour", "usd_so_far", "usd_if_ignored", "observed", "expected", "confidence")
+    book_.apply(idle(30, evidence={"power_w": wrong, "idle_s": 1800.0}, **dict.fromkeys(names, wrong)))
+
+    (incident,) = book_.open
+
+    assert json.decode(json.encode(incident), type=Incident) == incident
+    assert (incident.usd_per_hour, incident.usd_if_ignored, incident.evidence) == (0.0, None, {"idle_s": 1800.0})
 
 
 def test_the_first_finding_opens_an_incident_with_everything_it_says():

@@ -148,6 +148,12 @@ def test_an_approved_action_is_rechecked_and_executed():
     )
 
 
+def kept_before(**fields: object) -> Action:
+    """Another action on the same workload, of an earlier incident, that a person has kept it from."""
+    values = {"step": ActionStep.KEPT, "reason": Why.KEPT_BY_PERSON, "expires_at": minute(121), "at": minute(-60)}
+    return replace(at_step(ActionStep.PROPOSED), action_id="act_before", **{**values, **fields})
+
+
 @pytest.mark.parametrize("missing", [{"enabled": False}, {"selector": ()}, {"target": None}])
 def test_without_one_of_its_settings_nothing_is_stopped(missing):
     policy = replace(AUTO, **missing)
@@ -162,6 +168,9 @@ def test_without_one_of_its_settings_nothing_is_stopped(missing):
         ({"paused": True}, Why.PAUSED),
         ({"incident": replace(INCIDENT, kind=Kind.WASTE)}, Why.NOT_IDLE),
         ({"incident": replace(INCIDENT, workload="prod//")}, Why.NO_WORKLOAD),
+        ({"incident": replace(INCIDENT, workload="__other__")}, Why.NO_WORKLOAD),
+        ({"recent": (kept_before(),)}, Why.KEPT),
+        ({"recent": (kept_before(step=ActionStep.UNDONE, expires_at=None),)}, Why.KEPT),
         ({"incident": replace(INCIDENT, workload="prod/web/chat")}, Why.NOT_SELECTED),
         ({"look": replace(LOOK, protected=True)}, Why.PROTECTED),
         ({"look": replace(LOOK, state="unknown")}, Why.STATE_UNKNOWN),

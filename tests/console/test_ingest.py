@@ -71,6 +71,13 @@ def test_lines_without_an_event_are_refused(body):
     assert (answer.status_code, kept) == (400, [])
 
 
+def test_gzip_of_thousands_of_empty_members_is_refused():
+    answer, kept = post(gzip.compress(b"") * 5_000, {**LINES, "content-encoding": "gzip"})
+
+    assert (answer.status_code, kept) == (400, [])
+    assert "gzip members" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b'{"a":1}')[:-9]])
 def test_broken_gzip_is_refused(body):
     answer, kept = post(body, {**JSON, "content-encoding": "gzip"})

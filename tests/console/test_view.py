@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from console.overview import Accelerators, Outlook
-from console.summary import matches, period
+from console.summary import commonest, period
 from console.view import ConsoleView
-from detectors.budget import Budget
+from detectors.budget import Budget, matches
 from store.facts import LedgerRow, WorkloadState
 from tests.console.fleet import BUDGETS, CHAT, DECEMBER, HOUR, MONTH, NOW, SEARCH, SPARE, ListStore, fleet, status
 
@@ -79,6 +79,15 @@ def test_budget_outlooks():
 )
 def test_a_budget_matches_only_where_all_it_names_match(match, yes):
     assert matches(Budget(name="b", usd_per_month=1.0, match=match), SEARCH, "search") is yes
+
+
+def test_reasons_beyond_a_screen_are_summed_up():
+    counts = {f"dated {number} s ahead": 1 for number in range(300, 350)} | {"not JSON": 7}
+
+    shown = commonest(counts)
+
+    assert (len(shown), next(iter(shown)), shown["31 other reasons"]) == (21, "not JSON", 31)
+    assert sum(shown.values()) == 57
 
 
 def test_a_budgets_month_is_of_its_own_time_zone():

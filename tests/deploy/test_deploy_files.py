@@ -20,6 +20,7 @@ YAML_FILES = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy").rglob("*.y*
 
 # the metrics that the service shows, with their labels
 METRICS = {
+    "emberwatch_actions_paused": {"by"},
     "emberwatch_build_info": {"version"},
     "emberwatch_commit_seconds_bucket": {"le"},
     "emberwatch_gpu_idle_usd_per_hour": {"team"},

@@ -45,6 +45,16 @@ def test_growth_of_cents_is_nobodys_business():
     assert GrowthDetector().look("dev/chat/api", None, 0.1 * 1.03 ** np.arange(20), END) is None
 
 
+def test_what_costs_nothing_any_more_has_stopped_growing():
+    usd_per_day = 100.0 * 1.03 ** np.arange(20)
+    usd_per_day[-1] = 0.0
+
+    finding = GrowthDetector().look("prod/chat/api", "search", usd_per_day, END)
+
+    assert finding is not None
+    assert (finding.cleared, finding.ended_at, finding.fingerprint) == (True, END, "drift|prod/chat/api||")
+
+
 def test_too_few_days_say_nothing():
     assert GrowthDetector().look("prod/chat/api", None, 100.0 * 1.1 ** np.arange(9), END) is None
 

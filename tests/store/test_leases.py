@@ -1,6 +1,7 @@
 """A duty has one holder at a time, and some are done once."""
 
 import threading
+from datetime import timedelta
 
 from store.store import Store
 from tests.store.samples import HOUR, MINUTE, NOON, notice
@@ -58,3 +59,16 @@ def test_a_digest_is_enqueued_once_for_a_week(store: Store) -> None:
     assert not store.digest_enqueue("2026-W10", [second])
     assert store.digest_enqueue("2026-W11", [])
     assert [entry.notice for entry in store.notices(10)] == [first]
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_not_waited_for(store: Store) -> None:
+    assert store.acquire_lease("duties", "before", NOON + HOUR, 15.0)
+
+    assert store.acquire_lease("duties", "after", NOON, 15.0)
+    assert not store.acquire_lease("duties", "third", NOON, 15.0)
+
+
+def test_a_lease_of_a_clock_that_is_a_little_ahead_is_respected(store: Store) -> None:
+    assert store.acquire_lease("duties", "ahead", NOON + timedelta(seconds=50), 15.0)
+
+    assert not store.acquire_lease("duties", "other", NOON, 15.0)

@@ -294,7 +294,17 @@ def test_a_slow_channel_is_claimed_one_notice_at_a_time():
     outbox = ListOutbox(*[notice(str(n)) for n in range(3)])
     slack = Script("slack", takes_s=100.0, clock=clock)
 
-    delivery(outbox, clock, slack).deliver_due()
+    delivery(outbox, clock, slack, policy=DeliveryPolicy(turn_s=1000.0)).deliver_due()
 
     assert outbox.states == ["delivered"] * 3
     assert slack.asked == []
+
+
+def test_a_slow_channel_lets_the_others_have_their_turn():
+    clock = Clock()
+    outbox = ListOutbox(*[notice(str(n)) for n in range(9)], notice("page", "pages"))
+    slack, pages = Script("slack", takes_s=2.0, clock=clock), Script("pages")
+
+    delivery(outbox, clock, slack, pages).deliver_due()
+
+    assert [len(slack.sent), len(pages.sent)] == [3, 1]

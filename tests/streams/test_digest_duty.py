@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from detectors.budget import Budget
-from store.facts import Facts, ForecastRow
+from store.facts import Facts, ForecastRow, RejectRow
 from store.store import Store
 from streams.digest_duty import DigestDuty
 from streams.forecast_duty import EVERYTHING
@@ -54,6 +54,18 @@ def test_restarts_and_two_holders_write_it_once(store):
 
     assert written == [True, *[False] * 6]
     assert len(store.notices(10)) == 2
+
+
+def test_what_was_set_aside_is_that_of_the_week(store):
+    moments = [MONDAY - 2 * WEEK, MONDAY - WEEK + 10 * HOUR, MONDAY - 5 * 24 * HOUR, MONDAY]
+    rejects = [
+        RejectRow(topic="gpu.samples", partition=0, offset=number, index=0, reason="not JSON", payload=b"?", at=at)
+        for number, at in enumerate(moments)
+    ]
+    commit(store, Facts(rejects=rejects))
+    one = duty(store)
+
+    assert one.compose(one.latest_week(MONDAY)).quality.rejects == 2
 
 
 def test_a_week_that_is_no_news_any_more_is_not_told(store):

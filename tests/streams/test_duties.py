@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from alerts.notices import Outcome
+from store.actions import Pause
 from streams.duties import Duties
 from streams.metrics import Metrics
 
@@ -22,6 +23,9 @@ class Leases:
 
     def open_incidents(self):
         return []
+
+    def pause(self):
+        return Pause(paused=True, by="breaker")
 
     def pending_counts(self):
         return {}
@@ -63,6 +67,7 @@ def test_each_attempt_to_send_is_counted_once():
     name = "emberwatch_notifications_total"
     assert read(name, {"channel": "slack", "outcome": "refused"}) == 2.0
     assert read(name, {"channel": "slack", "outcome": "delivered"}) == 3.0
+    assert [read("emberwatch_actions_paused", {"by": by}) for by in ("breaker", "person")] == [1.0, 0.0]
 
 
 def test_what_is_older_than_the_retention_is_pruned_once_an_hour():

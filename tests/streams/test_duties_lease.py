@@ -9,7 +9,7 @@ from alerts.channels.recorder import RecorderChannel
 from alerts.incidents import SeverityPolicy
 from alerts.notices import Outcome, Receipt
 from alerts.scale_down import ScaleDownPolicy
-from store.errors import StoreUnavailable
+from store.errors import StoreError, StoreUnavailable
 from store.facts import Facts
 from store.store import Store
 from streams.delivery import Delivery
@@ -151,6 +151,52 @@ def test_a_fault_in_one_duty_is_said_and_stops_no_other(store, told):
 
     assert one.duties.unwell() == "scale_down failed: ZeroDivisionError"
     assert sorted(line["reason"] for line in told) == ["first_time", "weekly"]
+
+
+def test_a_fault_in_a_round_is_said_and_the_thread_goes_on(store, told):
+    clock, stop, rounds = [MONDAY], threading.Event(), []
+    one = Process(store, "one", clock, told)
+
+    def broken(now: datetime) -> None:
+        rounds.append(now)
+        raise ZeroDivisionError
+
+    real = store.acquire_lease
+
+    def damaged(*given: Any) -> bool:
+        if not rounds:
+            rounds.append(MONDAY)
+            raise StoreError("the database refused")
+        return real(*given)
+
+    store.acquire_lease = damaged
+    one.duties.forecasts.take_over = broken  # type: ignore[method-assign]
+    thread = threading.Thread(target=one.duties.run, args=(stop, 0.01))
+    thread.start()
+    try:
+        assert wait_until(lambda: len(rounds) >= 3, 10, every_s=0.01)
+        assert one.duties.unwell() == "slow duties failed: ZeroDivisionError"
+        assert one.duties.holds
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_who_lost_the_lease_while_sending_does_not_act(store, told):
+    clock = [MONDAY]
+    one, two = (Process(store, name, clock, told) for name in ("one", "two"))
+    acted: list[datetime] = []
+    one.duties.scale_down.run = acted.append  # type: ignore[method-assign,assignment]
+
+    def slowly() -> int:
+        clock[0] += timedelta(seconds=TTL_S + 1)
+        two.duties.run_fast()
+        return 0
+
+    one.duties.delivery.deliver_due = slowly  # type: ignore[method-assign]
+    one.duties.run_fast()
+
+    assert (acted, one.duties.holds, two.duties.holds) == ([], False, True)
 
 
 def test_a_notice_that_was_being_sent_when_its_process_died_is_sent_by_the_next(store, told):

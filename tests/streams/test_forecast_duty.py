@@ -7,7 +7,7 @@ import pytest
 from alerts.incidents import SeverityPolicy
 from detectors.budget import Budget
 from detectors.findings import Kind
-from store.errors import Fenced
+from store.errors import Fenced, StoreUnavailable
 from store.facts import Facts
 from store.progress import DUTIES_PARTITION
 from store.store import Store
@@ -80,6 +80,38 @@ def test_a_budget_that_breaks_is_told_once_over_restarts(store):
     openings = [entry.notice for entry in store.notices(100) if entry.notice.step == "opened"]
     assert len(openings) == 1
     assert incident.usd_so_far > 200.0
+
+
+def test_a_budget_that_breaks_while_the_store_is_away_is_told_once_it_is_back(store, monkeypatch):
+    spend(store, 24 * 14)
+    one = duty(store)
+    with monkeypatch.context() as away:
+        away.setattr(store, "commit", refuse)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                one.run(FIRST)
+
+    issued = one.run(FIRST)
+
+    assert min(row.issued_at for row in issued) == FIRST + 6 * HOUR
+    assert [incident.kind for incident in store.open_incidents()] == [Kind.BUDGET]
+    assert sorted(entry.notice.transition for entry in store.notices(10)) == [0, 1]
+
+
+def test_a_workload_whose_growth_cant_be_fitted_holds_up_no_forecast(store):
+    class Unsettled:
+        def look(self, *given: Any) -> None:
+            raise ValueError("HuberRegressor convergence failed")
+
+    spend(store, 60)
+    one = duty(store)
+    one.growth = Unsettled()
+
+    assert {row.workload for row in one.run(FIRST)} == {CHAT, None}
+
+
+def refuse(*given: Any, **named: Any) -> None:
+    raise StoreUnavailable("away")
 
 
 def test_a_budget_of_everything_counts_everything(store):

@@ -101,3 +101,13 @@ def test_a_trip_through_bytes_keeps_every_sum_and_marks_none_as_changed():
     assert {NOON - HOUR, NOON + timedelta(hours=4)} <= {
         NOON + timedelta(hours=h - NOON_MS // HOUR_MS) for h in pages.pages
     }
+
+
+def test_a_sum_beyond_all_reason_stays_small_enough_for_the_store():
+    pages = LedgerPages()
+    for _ in range(12):
+        pages.add("a/b/c", "tokens", 60_000, 0, nano_usd=10**18, requests=10**15, input_tokens=10**18)
+
+    (row,) = pages.drain({})
+
+    assert (row.nano_usd, row.requests, row.input_tokens) == (10**18, 12 * 10**15, 10**18)

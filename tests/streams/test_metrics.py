@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from alerts.incidents import Incident, Severity
@@ -89,3 +90,13 @@ def test_models_from_outside_can_not_flood_the_registry():
     lines = lines_of(metrics, "emberwatch_unpriced_tokens_total")
     assert len(lines) == 201
     assert 'emberwatch_unpriced_tokens_total{model="other"} 800.0' in lines
+
+
+@pytest.mark.parametrize(("by", "shown"), [("breaker", [1.0, 0.0]), ("ann", [0.0, 1.0]), (None, [0.0, 0.0])])
+def test_who_has_stopped_all_actions_is_shown_without_a_name(by, shown):
+    metrics = Metrics()
+    metrics.actions_paused("breaker")
+    metrics.actions_paused(by)
+
+    read = metrics.registry.get_sample_value
+    assert [read("emberwatch_actions_paused", {"by": who}) for who in ("breaker", "person")] == shown

@@ -275,3 +275,22 @@ def test_the_number_of_remembered_models_is_bounded():
         pricer.gpu_rate(f"made-up {number}", NOTEBOOK, NOON)
 
     assert len(pricer._gpu) <= MOST_MODELS
+
+
+def test_no_rate_is_learnt_from_a_charge_in_another_currency():
+    pricer = Pricer(PriceBook())
+
+    pricer.learn(billed(billing_currency="EUR"))
+    assert pricer.learnt == {}
+    pricer.learn(billed())
+    assert list(pricer.learnt) == [billed().workload]
+
+
+def test_a_bill_of_very_many_workloads_is_learnt_from_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr("streams.pricing.MOST_LEARNT", 2)
+    pricer = Pricer(PriceBook())
+
+    for name in ("a", "b", "c", "a"):
+        pricer.learn(billed(workload=f"prod/llm/{name}"))
+
+    assert sorted(pricer.learnt) == ["prod/llm/a", "prod/llm/b"]

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from alerts.channels.recorder import RecorderChannel
 from alerts.matching import Matcher, Op
 from alerts.scale_down import ActionStep, Mode, ScaleDownPolicy
+from alerts.scale_down_steps import undo
 from alerts.secrets import Secret
 from alerts.targets.webhook import WebhookTarget
 from console.control import StoreControls
@@ -20,7 +22,7 @@ from streams.delivery import Delivery
 from streams.metrics import Metrics
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
 from streams.targets import TargetChannel
-from tests.store.samples import CHAT, incident
+from tests.store.samples import CHAT, incident, ledger_row
 from tests.streams.events import HOUR, MINUTE, NOON, router
 
 TARGET = TARGET_PREFIX + "webhook"
@@ -196,25 +198,125 @@ def test_what_is_busy_at_the_moment_of_acting_is_not_stopped(receiver):
     assert [entry.state for entry in orders] == [State.REFUSED]
 
 
-@pytest.mark.parametrize("how", ["stale", "resolved", "paused", "unknown", "no telemetry"])
+def ordered(here: World, at: datetime = NOON + 2 * HOUR) -> Any:
+    """An action that was approved and ordered, and whose order waits for its receiver."""
+    here.go_on(at)
+    assert here.controls.approve(the_action(here).action_id, "web:ann")
+    here.delivery.deliver_due = lambda: None  # type: ignore[method-assign]
+    here.go_on(here.now + 10 * MINUTE)
+    assert the_action(here).step is ActionStep.EXECUTED
+    return the_action(here)
+
+
+@pytest.mark.parametrize(
+    "how", ["stale", "from the future", "resolved", "paused", "unknown", "no telemetry", "undone", "changed", "expired"]
+)
 def test_the_last_look_says_no_to_whatever_is_not_evident(receiver, how):
     here = world(receiver)
-    here.go_on(NOON + 2 * HOUR)
-    action = the_action(here)
+    action = ordered(here)
     assert here.duty.still_idle(action, here.now)
 
     if how == "stale":
         here.now += timedelta(seconds=here.policy.fresh_within_s + 1)
+    elif how == "from the future":
+        here.now -= HOUR
     elif how == "resolved":
         here.write(Facts(incidents=[incident(resolved_at=here.now, updated_at=here.now, transition=5)]))
     elif how == "paused":
         here.store.set_paused(True, by="ann", at=here.now)
     elif how == "unknown":
         here.see(here.now + MINUTE, state=WorkloadState.UNKNOWN)
+    elif how == "undone":
+        assert here.store.save_action(undo(action, here.now), after=action.step)
+    elif how == "changed":
+        here.see(here.now, devices=3)
+    elif how == "expired":
+        here.now += timedelta(seconds=here.policy.verify_within_s)
+        here.see(here.now)
     else:
         here.store.prune(here.now + HOUR)
 
     assert not here.duty.still_idle(action, here.now)
+
+
+@pytest.mark.parametrize(
+    "policy", [{"mode": Mode.OBSERVE}, {"enabled": False}, {"selector": ()}, {"protected": (CHAT,)}]
+)
+def test_an_order_that_waits_is_not_sent_after_the_policy_has_become_more_careful(receiver, policy):
+    here = world(receiver)
+    action = ordered(here)
+
+    careful = ScaleDownDuty(here.store, replace(here.policy, **policy), router())
+
+    assert not careful.still_idle(action, here.now)
+
+
+def test_what_a_person_has_kept_stays_kept_when_it_was_busy_meanwhile_and_is_idle_again(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.go_on(NOON + 35 * MINUTE)
+    assert here.controls.keep(the_action(here).action_id, "web:ann")
+    kept_at = here.now
+    here.write(Facts(incidents=[incident(began_at=NOON, resolved_at=here.now, updated_at=here.now, transition=5)]))
+    again = incident(
+        incident_id="inc_b", began_at=here.now, detected_at=here.now, updated_at=here.now, evidence={"families": 3.0}
+    )
+    here.write(Facts(incidents=[again]))
+
+    assert here.go_on(kept_at + 24 * HOUR - 5 * MINUTE) == []
+    assert here.go_on(kept_at + 24 * HOUR) == [ActionStep.WARNED]
+    assert receiver.requests_seen == 0
+
+
+def test_a_second_warning_must_come_through_like_the_first(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.go_on(NOON + 35 * MINUTE)
+    assert here.controls.keep(the_action(here).action_id, "web:ann")
+    here.delivery.deliver_due()
+    here.delivery.deliver_due = lambda: None  # type: ignore[method-assign]
+
+    assert here.go_on(here.now + 30 * HOUR) == [ActionStep.WARNED, ActionStep.PROPOSED]
+
+
+def idle_with_chat(here: World, number: int) -> list[StatusRow]:
+    return [
+        StatusRow(
+            workload=f"prod/llm/{one}", team=None, at=here.now, state=WorkloadState.IDLE, usd_per_hour=4.0,
+            devices=1, idle_devices=1, idle_since=NOON + MINUTE,
+        )
+        for one in range(number)
+    ]  # fmt: skip
+
+
+def test_a_fleet_that_turned_idle_together_trips_the_breaker_when_it_is_first_looked_at(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.now = NOON + 35 * MINUTE
+    here.see(here.now)
+    here.write(Facts(statuses=idle_with_chat(here, 60)))
+
+    assert here.duty.run(here.now) == []
+    assert here.store.paused()
+
+
+def test_what_was_idle_when_a_person_reset_the_breaker_does_not_trip_it_again(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.now = NOON + 35 * MINUTE
+    here.see(here.now)
+    here.write(Facts(statuses=idle_with_chat(here, 60)))
+    here.duty.run(here.now)
+    here.store.set_paused(False, by="ann", at=here.now)
+
+    assert [action.step for action in here.duty.run(here.now)] == [ActionStep.WARNED]
+    assert not here.store.paused()
+
+
+def test_what_was_idle_when_the_watching_began_is_no_sudden_idleness(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.write(Facts(ledger=[ledger_row(hour=NOON)]))
+    here.now = NOON + 35 * MINUTE
+    here.see(here.now)
+    here.write(Facts(statuses=idle_with_chat(here, 60)))
+
+    assert [action.step for action in here.duty.run(here.now)] == [ActionStep.WARNED]
 
 
 def test_auto_acts_after_the_warning_and_the_second_look_and_only_once(receiver):

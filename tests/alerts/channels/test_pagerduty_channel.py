@@ -51,6 +51,15 @@ def test_an_incident_is_triggered_acknowledged_and_resolved_under_its_id(
     ]
 
 
+def test_workloads_that_share_a_name_without_parts_wake_someone_as_well(
+    pagerduty: FakePagerDuty, channel: PagerDutyChannel
+) -> None:
+    shared = replace(IDLE, workload="__other__")
+
+    assert channel.send(notice_of(shared), None).outcome is Outcome.DELIVERED
+    assert pagerduty.events[0]["payload"]["source"] == "__other__"
+
+
 def test_a_trigger_says_what_where_and_why(pagerduty: FakePagerDuty, channel: PagerDutyChannel) -> None:
     channel.send(notice_of(IDLE), None)
     assert pagerduty.events == [

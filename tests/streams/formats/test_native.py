@@ -72,6 +72,8 @@ REFUSED = [
     (usage, {"errors": -1}),
     (usage, {"input_tokens": -1}),
     (usage, {"input_tokens": "7"}),
+    (usage, {"input_tokens": 10**12 + 1}),
+    (usage, {"output_tokens": 10**12 + 1}),
     (usage, {"output_tokens": -1}),
     (usage, {"cache_read_tokens": 10_001}),
     (usage, {"cache_read_tokens": 6_000, "cache_write_tokens": 4_001}),
