@@ -23,6 +23,7 @@ class GrowthDetector:
     min_rise_usd_per_day: float = 5.0  # between the ends of the line
     min_rise_ratio: float = 0.15
     certain: float = 5.0  # slope against its own standard error
+    both_halves_ratio: float = 0.25  # each half must rise by this share of the whole slope: a step is no growth
     over_below: float = 2.5  # and over again below this
     name: str = "growth"
 
@@ -51,6 +52,7 @@ class GrowthDetector:
             slope >= np.log1p(self.min_growth_a_day)
             and certainty >= self.certain
             and last - first >= max(self.min_rise_usd_per_day, self.min_rise_ratio * first)
+            and self._in_both_halves(np.log(days), slope)
         )
         if not rises and certainty >= self.over_below:
             return None
@@ -70,6 +72,10 @@ class GrowthDetector:
             confidence=0.9,
             evidence={"growth_ratio_per_day": round(float(np.expm1(slope)), 5), "days": float(len(days))},
         )
+
+    def _in_both_halves(self, values: NDArray[np.float64], slope: float) -> bool:
+        half = len(values) // 2
+        return all(robust_line(part)[0] >= self.both_halves_ratio * slope for part in (values[:half], values[-half:]))
 
 
 def robust_line(values: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from alerts.incidents import Book, SeverityPolicy
 from alerts.routing import Router
 from detectors.budget import Budget
-from detectors.findings import Finding
+from detectors.findings import Finding, Kind
 from detectors.growth import GrowthDetector
 from store.facts import Facts, ForecastRow
 from store.progress import DUTIES_PARTITION
@@ -120,7 +120,16 @@ class ForecastDuty:
         return forecasts
 
     def _growth(self, spend: Sequence[SpendHour], at: datetime) -> list[Finding]:
-        """Slow growth of the workloads that cost most, on whole days that end at `at`."""
+        """Slow growth of the workloads that cost most, on whole days that end at `at`.
+
+        What has been told already as an anomaly or as waste is not told again as growth.
+        """
+        since = at - timedelta(days=self.growth.max_days)
+        told = {
+            incident.workload
+            for incident in self.store.incidents_between(since, at)
+            if incident.kind in (Kind.ANOMALY, Kind.WASTE) and incident.detected_at <= at
+        }
         last_day = int(at.timestamp() // DAY_S)
         daily: dict[str, dict[int, float]] = {}
         teams: dict[str, str | None] = {}
@@ -139,6 +148,6 @@ class ForecastDuty:
             except ValueError as error:  # the fit does not settle: one workload's figures must not hold up the others'
                 log.warning("growth_not_judged", workload=name, reason=type(error).__name__)
                 continue
-            if finding is not None:
+            if finding is not None and (finding.cleared or name not in told):
                 findings.append(finding)
         return findings

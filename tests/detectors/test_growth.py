@@ -64,3 +64,11 @@ def test_the_line_of_an_exact_growth_is_exact():
 
     assert abs(np.expm1(slope) - 0.02) < 1e-4
     assert np.allclose(np.exp(line), 100.0 * 1.02 ** np.arange(14), rtol=1e-3)
+
+
+def test_a_step_is_no_growth():
+    usd_per_day = np.r_[np.full(10, 100.0), np.full(10, 160.0)] * noise(20)
+
+    finding = GrowthDetector().look("prod/chat/api", None, usd_per_day, END)
+
+    assert finding is None or finding.cleared
