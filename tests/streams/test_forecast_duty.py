@@ -100,6 +100,8 @@ def test_a_budget_that_breaks_while_the_store_is_away_is_told_once_it_is_back(st
 
 def test_a_workload_whose_growth_cant_be_fitted_holds_up_no_forecast(store):
     class Unsettled:
+        max_days = 21
+
         def look(self, *given: Any) -> None:
             raise ValueError("HuberRegressor convergence failed")
 
