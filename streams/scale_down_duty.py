@@ -29,6 +29,7 @@ TARGET_PREFIX = "target:"
 FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
+SPLIT_WITHIN = timedelta(hours=3)
 AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ahead says nothing of now
 FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
 
@@ -107,6 +108,8 @@ class ScaleDownDuty:
         status = fleet.statuses.get(incident.workload or "")
         fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now)
         families = int(incident.evidence.get("families", 0))
+        if self._is_split(incident, now):
+            families = 0  # whoever judged it has seen a part of it
         if status is None:
             return Look(
                 state=WorkloadState.UNKNOWN, fresh_age_s=None, families=0, gpus=0, fleet_gpus=fleet_gpus,
@@ -124,6 +127,12 @@ class ScaleDownDuty:
             idle_s=idle_s,
             warning_delivered=action is not None and self._warned(action),
         )
+
+    def _is_split(self, incident: Incident, now: datetime) -> bool:
+        """Whether events of the workload lie in several partitions, each of which knows a part of what it does."""
+        if self.policy.effective_mode is Mode.OBSERVE or incident.workload is None:
+            return False
+        return len(self.store.partitions_of(incident.workload, now - SPLIT_WITHIN, now)) > 1
 
     def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime) -> int:
         """Accelerators that turned idle within minutes of now, or together with those of `status`.

@@ -261,6 +261,21 @@ def test_a_second_warning_must_come_through_like_the_first(receiver):
     assert here.go_on(here.now + 30 * HOUR) == [ActionStep.WARNED, ActionStep.PROPOSED]
 
 
+def test_a_workload_whose_events_lie_in_two_partitions_is_not_acted_on(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    lines = ("gpu|H100|book", "gpu|H100|book|p3")
+    here.write(Facts(ledger=[ledger_row(hour=NOON + n * HOUR, line=line) for n in range(8) for line in lines]))
+
+    assert here.go_on(NOON + 4 * HOUR) == []
+
+
+def test_a_workload_of_any_one_partition_is_acted_on(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.write(Facts(ledger=[ledger_row(hour=NOON + n * HOUR, line="gpu|H100|book|p3") for n in range(8)]))
+
+    assert ActionStep.EXECUTED in here.go_on(NOON + 4 * HOUR)
+
+
 def idle_with_chat(here: World, number: int) -> list[StatusRow]:
     return [
         StatusRow(
