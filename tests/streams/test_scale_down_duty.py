@@ -251,6 +251,19 @@ def test_what_a_person_has_kept_stays_kept_when_it_was_busy_meanwhile_and_is_idl
     assert receiver.requests_seen == 0
 
 
+def test_a_person_keeps_it_though_it_takes_a_step_at_that_moment(receiver, monkeypatch):
+    here = world(receiver, mode=Mode.AUTO)
+    here.go_on(NOON + 2 * HOUR - 5 * MINUTE)
+    proposed = the_action(here)
+    assert here.go_on(NOON + 2 * HOUR) == [ActionStep.RECHECKED]
+    now = [proposed]
+    monkeypatch.setattr(here.store, "action", lambda action_id: now.pop() if now else the_action(here))
+
+    assert here.controls.keep(proposed.action_id, "web:ann")
+    assert the_action(here).step is ActionStep.KEPT
+    assert here.go_on(NOON + 5 * HOUR) == []
+
+
 def test_a_second_warning_must_come_through_like_the_first(receiver):
     here = world(receiver, mode=Mode.AUTO)
     here.go_on(NOON + 35 * MINUTE)
