@@ -77,7 +77,7 @@ def _figures(action: Action) -> list[tuple[str, str, bool]]:
     shown += [("Change", _replicas(action), False), ("Mode", str(action.mode), False)]
     shown.append(("Team", action.team, True) if action.team else ("Team", "not known", False))
     if action.approved_by:
-        shown.append(("Approved by", action.approved_by, True))
+        shown.append(("Kept by" if action.step is ActionStep.KEPT else "Approved by", action.approved_by, True))
     return shown
 
 
@@ -85,15 +85,20 @@ def _next(action: Action) -> str:
     if action.mode == Mode.OBSERVE:
         return "Nothing is changed: the mode is observe."
     until = f" until {moment(action.expires_at)}" if action.expires_at else ""
+    asked = f"Nothing happens unless a person approves{until}."
+    if action.mode == Mode.AUTO:
+        asked = (
+            "Unless a person keeps it running, it is stopped without an answer once it has been idle for long enough."
+        )
     back = (
         f"To take it back, scale it to {action.replicas_from} replica{'' if action.replicas_from == 1 else 's'} again."
     )
     return {
         ActionStep.WARNED: "Before anything is stopped it is looked at once more, and a person can keep it running.",
-        ActionStep.PROPOSED: f"Nothing happens unless a person approves{until}.",
+        ActionStep.PROPOSED: asked,
         ActionStep.EXECUTED: back,
         ActionStep.VERIFIED: back,
-        ActionStep.FAILED: "It is not tried again without a person.",
+        ActionStep.FAILED: "It is not tried again in this incident.",
     }.get(action.step, "")
 
 

@@ -73,21 +73,26 @@ class Changes:
         return await self._decide(request, self._may_approve, self._wanted().approve)
 
     async def keep(self, request: Request) -> Response:
-        """A workload is left alone."""
-        return await self._decide(request, may_keep, self._wanted().keep)
+        """A workload is left alone, though its action has gone on since it was shown: a no holds until it is done."""
+        return await self._decide(request, may_keep, self._wanted().keep, as_shown=False)
 
     def _may_approve(self, action: Action) -> bool:
         return may_approve(action, self._view.now())
 
     async def _decide(
-        self, request: Request, may: Callable[[Action], bool], decide: Callable[[str, str], bool]
+        self,
+        request: Request,
+        may: Callable[[Action], bool],
+        decide: Callable[[str, str], bool],
+        *,
+        as_shown: bool = True,
     ) -> Response:
         form = await self._proven(request)
         action_id = request.path_params["action_id"]
         action = await run_sync(self._view.action, action_id)
         if action is None:
             raise HTTPException(404, "there is no action of this id")
-        if form.get("transition") != str(action.transition) or not may(action):
+        if (as_shown and form.get("transition") != str(action.transition)) or not may(action):
             raise HTTPException(409, "this action has changed since it was shown; look at it again")
         if not await run_sync(decide, action_id, WHO):
             raise HTTPException(409, "this action has been decided already")

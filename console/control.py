@@ -14,6 +14,8 @@ from alerts.scale_down import Action, ScaleDownPolicy
 from alerts.scale_down_steps import NotPossible, approve, keep
 from store.store import Store
 
+KEEP_TRIES = 5  # more than an action has steps
+
 
 class StoreControls:
     """Acknowledge, approve and keep, on the store."""
@@ -37,8 +39,12 @@ class StoreControls:
         return self._take(action_id, lambda action: approve(self._policy, action, by, self._clock()))
 
     def keep(self, action_id: str, by: str) -> bool:
-        """Keep it running. False where that can't be done any more."""
-        return self._take(action_id, lambda action: replace(keep(self._policy, action, self._clock()), approved_by=by))
+        """Keep it running. False where that can't be done any more; a step that it takes meanwhile is no reason."""
+
+        def kept(action: Action) -> Action:
+            return replace(keep(self._policy, action, self._clock()), approved_by=by)
+
+        return any(self._take(action_id, kept) for _ in range(KEEP_TRIES))
 
     def _take(self, action_id: str, step: Callable[[Action], Action]) -> bool:
         action = self._store.action(action_id)

@@ -1,5 +1,6 @@
 """The ledger: what each workload cost in each hour, in whole nano-dollars."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -120,6 +121,13 @@ class LedgerPart(Part):
                 for row in connection.execute(query).mappings()
             ]
         return sorted(spends, key=lambda spend: (-spend.nano_usd, spend.workload))
+
+    def partitions_of(self, workload: str, start: datetime, end: datetime) -> set[int]:
+        """Return the partitions that have written of the workload; more than one where its producers key otherwise."""
+        query = select(LEDGER.line).where(*_within(start, end, workload))
+        with self._database.reading() as connection:
+            lasts = [line.rpartition("|")[2] for line in connection.scalars(query)]
+        return {int(last[1:]) if re.fullmatch(r"p[0-9]+", last) else 0 for last in lasts}
 
     def teams(self) -> dict[str, str | None]:
         """Return every workload's latest known team."""

@@ -25,8 +25,9 @@ class Sums(Struct):
 class LedgerPages:
     """Sums by hour, workload and line; those of hours too old to change are let go, the store has them."""
 
-    def __init__(self) -> None:
-        """Nothing spent yet."""
+    def __init__(self, partition: int = 0) -> None:
+        """Nothing spent yet. Sums are absolute: those of two partitions must not stand in each other's place."""
+        self._suffix = f"|p{partition}" if partition else ""
         self.pages: dict[int, dict[tuple[str, str], Sums]] = {}
         self._dirty: set[tuple[int, str, str]] = set()
 
@@ -88,7 +89,7 @@ class LedgerPages:
                 LedgerRow(
                     hour=datetime.fromtimestamp(hour * 3600, UTC),
                     workload=workload,
-                    line=line,
+                    line=line + self._suffix,
                     team=teams.get(workload),
                     nano_usd=sums.nano_usd,
                     gpu_s=sums.gpu_ms / 1000,

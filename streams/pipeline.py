@@ -88,7 +88,7 @@ class Pipeline:
         self.fleet = Fleet(max_workloads=limits.max_workloads, max_devices=limits.max_devices)
         self.clock = Clock(lateness_ms=limits.allowed_lateness_s * 1000, silence_ms=limits.silence_s * 1000)
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
-        self.pages, self.seen = LedgerPages(), Seen()
+        self.pages, self.seen = LedgerPages(partition), Seen()
         self.open: dict[int, OpenMinute] = {}  # by epoch minute
         self.next_minute = 0  # the first one not closed yet
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates

@@ -32,6 +32,7 @@ FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
 OWN_WITHIN = timedelta(hours=1)  # seen so shortly before the order, an accelerator was one that it is about
+SPLIT_WITHIN = timedelta(hours=3)
 AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ahead says nothing of now
 FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
 
@@ -117,6 +118,8 @@ class ScaleDownDuty:
         status = fleet.statuses.get(incident.workload or "")
         fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now)
         families = int(incident.evidence.get("families", 0))
+        if self._is_split(incident, now):
+            families = 0  # whoever judged it has seen a part of it
         executed = action is not None and action.step is ActionStep.EXECUTED
         traces = self._traces(incident, action, status) if action is not None and executed else None
         if status is None:
@@ -165,6 +168,12 @@ class ScaleDownDuty:
             and entry.notice.channel.startswith(channel_prefix)
             for entry in self.store.notices(50, subject_id=action.action_id)
         )
+
+    def _is_split(self, incident: Incident, now: datetime) -> bool:
+        """Whether events of the workload lie in several partitions, each of which knows a part of what it does."""
+        if self.policy.effective_mode is Mode.OBSERVE or incident.workload is None:
+            return False
+        return len(self.store.partitions_of(incident.workload, now - SPLIT_WITHIN, now)) > 1
 
     def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime) -> int:
         """Accelerators that turned idle within minutes of now, or together with those of `status`.

@@ -48,6 +48,20 @@ def test_in_propose_mode_a_warning_promises_nothing() -> None:
     assert action_sentence(asking).startswith("Idle long enough (idle 2 h, power 71 W). ")
 
 
+def test_a_question_in_auto_mode_does_not_promise_that_silence_means_no() -> None:
+    asked = replace(ACTION, step=ActionStep.PROPOSED, expires_at=None)
+
+    assert "stopped without an answer" in action_text(asked)
+    assert "unless a person approves" in action_text(replace(asked, mode=Mode.PROPOSE))
+
+
+def test_who_kept_it_is_not_said_to_have_approved() -> None:
+    decided = replace(ACTION, approved_by="web:ann")
+
+    assert "Kept by: web:ann" in action_text(replace(decided, step=ActionStep.KEPT))
+    assert "Approved by: web:ann" in action_text(replace(decided, step=ActionStep.EXECUTED))
+
+
 def test_an_action_without_a_price_names_no_dollars() -> None:
     assert "$" not in action_text(replace(ACTION, usd_per_hour=0.0))
 

@@ -132,6 +132,14 @@ def test_a_proposal_that_has_changed_since_is_not_decided():
     assert house.pressed.log == []
 
 
+def test_a_workload_is_kept_though_its_action_has_gone_on_since_it_was_shown():
+    house = House()
+    client = house.browser()
+    form = {"csrf": house.csrf(client), "transition": "1"}
+    assert client.post("/actions/act_aaaa/keep", data=form, headers=OURS).status_code == 303
+    assert house.pressed.log == [("keep", "act_aaaa", "console")]
+
+
 def test_what_was_only_observed_can_not_be_approved():
     house = House(mode=Mode.OBSERVE)
     client = house.browser()

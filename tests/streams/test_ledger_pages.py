@@ -111,3 +111,13 @@ def test_a_sum_beyond_all_reason_stays_small_enough_for_the_store():
     (row,) = pages.drain({})
 
     assert (row.nano_usd, row.requests, row.input_tokens) == (10**18, 12 * 10**15, 10**18)
+
+
+def test_sums_of_two_partitions_do_not_stand_in_each_others_place():
+    rows = []
+    for partition in (0, 3):
+        pages = LedgerPages(partition)
+        pages.add("a/b/c", "gpu|H100|book", 60_000, 0, nano_usd=7)
+        rows += pages.drain({})
+
+    assert [(row.line, row.nano_usd) for row in rows] == [("gpu|H100|book", 7), ("gpu|H100|book|p3", 7)]

@@ -267,6 +267,19 @@ def test_what_a_person_has_kept_stays_kept_when_it_was_busy_meanwhile_and_is_idl
     assert receiver.requests_seen == 0
 
 
+def test_a_person_keeps_it_though_it_takes_a_step_at_that_moment(receiver, monkeypatch):
+    here = world(receiver, mode=Mode.AUTO)
+    here.go_on(NOON + 2 * HOUR - 5 * MINUTE)
+    proposed = the_action(here)
+    assert here.go_on(NOON + 2 * HOUR) == [ActionStep.RECHECKED]
+    now = [proposed]
+    monkeypatch.setattr(here.store, "action", lambda action_id: now.pop() if now else the_action(here))
+
+    assert here.controls.keep(proposed.action_id, "web:ann")
+    assert the_action(here).step is ActionStep.KEPT
+    assert here.go_on(NOON + 5 * HOUR) == []
+
+
 def test_a_second_warning_must_come_through_like_the_first(receiver):
     here = world(receiver, mode=Mode.AUTO)
     here.go_on(NOON + 35 * MINUTE)
@@ -275,6 +288,21 @@ def test_a_second_warning_must_come_through_like_the_first(receiver):
     here.delivery.deliver_due = lambda: None  # type: ignore[method-assign]
 
     assert here.go_on(here.now + 30 * HOUR) == [ActionStep.WARNED, ActionStep.PROPOSED]
+
+
+def test_a_workload_whose_events_lie_in_two_partitions_is_not_acted_on(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    lines = ("gpu|H100|book", "gpu|H100|book|p3")
+    here.write(Facts(ledger=[ledger_row(hour=NOON + n * HOUR, line=line) for n in range(8) for line in lines]))
+
+    assert here.go_on(NOON + 4 * HOUR) == []
+
+
+def test_a_workload_of_any_one_partition_is_acted_on(receiver):
+    here = world(receiver, mode=Mode.AUTO)
+    here.write(Facts(ledger=[ledger_row(hour=NOON + n * HOUR, line="gpu|H100|book|p3") for n in range(8)]))
+
+    assert ActionStep.EXECUTED in here.go_on(NOON + 4 * HOUR)
 
 
 def idle_with_chat(here: World, number: int) -> list[StatusRow]:
