@@ -20,11 +20,6 @@ WINDOW_S = 60.0
 MOST_CLIENTS = 4096
 
 
-def new_token() -> str:
-    """A token for a service that was given none."""
-    return secrets.token_urlsafe(32)
-
-
 class ConsoleAuth:
     """Checks tokens, sessions, hosts and origins. All comparisons of secrets take constant time."""
 
