@@ -77,6 +77,7 @@ class ScaleOutDetector:
             "busy_s",
             "requests",
             "usd",
+            "hours",
             "usual",
             "usual_requests",
             "first_s",
@@ -138,10 +139,14 @@ class ScaleOutDetector:
         workloads = fleet.workloads
         usual, profile = workloads.column("scale_usual"), workloads.column("scale_profile")
         requests = workloads.column("scale_usual_requests")
+        hours = workloads.column("scale_hours")
         seen = count > 0
-        usual[seen & (usual == 0)] = count[seen & (usual == 0)]
-        learn = seen & ~workloads.column("scale_open")
-        usual[learn] += (self.learn_rate * np.where(above, 0.25, 1.0) * (count - usual))[learn]
+        whole = seen & (hours > 0)  # the hour in which a workload begins to report is a part of one
+        usual[whole & (usual == 0)] = count[whole & (usual == 0)]
+        learn = whole & ~workloads.column("scale_open")
+        rate = np.maximum(self.learn_rate, 1.0 / np.maximum(hours, 1.0))  # a mean at first
+        usual[learn] += (rate * np.where(above, 0.25, 1.0) * (count - usual))[learn]
+        hours[seen] += 1
         requests[:] += self.learn_rate * (workloads.column("scale_requests") - requests)
         fits = seen & ~above
         old = profile[:, slot]

@@ -39,6 +39,15 @@ def test_what_stays_after_the_peak_is_waste_and_only_the_extra_is_counted(serves
     assert ended.usd_so_far == pytest.approx(5 * 4.0, rel=0.05)
 
 
+@pytest.mark.parametrize("late", [5, 30, 55])
+def test_a_watch_that_begins_in_the_middle_of_an_hour_knows_the_usual_number(late):
+    watch = Watch(ScaleOutDetector())
+    for number in range(late + 1, 70 * HOUR + 1):
+        watch.see(number, *(Gpu(device=f"GPU-{n}", util_ratio=0.0) for n in range(4)))
+
+    assert watch.findings == []
+
+
 def test_accelerators_that_the_work_needs_are_left_alone():
     watch = Watch(ScaleOutDetector())
     serve(watch, range(0, 60), accelerators=2, requests=60.0)
