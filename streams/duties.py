@@ -64,7 +64,7 @@ class Duties:
         slow = Thread(target=self._run_slow, args=(stop,), name="slow-duties", daemon=True)
         slow.start()
         while not stop.wait(every_s):
-            self._guarded("duties", self.run_fast)
+            self._do("duties", self.run_fast, passing=())
         slow.join(SLOW_STOP_S)
         if self.holds:
             try:
@@ -74,7 +74,7 @@ class Duties:
 
     def _run_slow(self, stop: Event) -> None:
         while not stop.wait(1.0):
-            self._guarded("slow duties", self.run_slow)
+            self._do("slow duties", self.run_slow, passing=())
 
     def run_due(self) -> None:
         """One round of everything."""
@@ -133,21 +133,17 @@ class Duties:
         self._issued = False
         self._issued = bool(self.forecasts.run(self.clock()))
 
-    def _guarded(self, name: str, round_: Callable[[], None]) -> None:
-        """One round of a thread's loop. Its thread outlives any fault: a dead one would tell nobody anything again."""
-        try:
-            round_()
-        except Exception as error:
-            self.faults[name] = f"{name} failed: {type(error).__name__}"
-            log.critical("duty_failed", duty=name, error=type(error).__name__, exc_info=error)
-        else:
-            self.faults.pop(name, None)
+    def _do(
+        self, name: str, duty: Callable[[], object], passing: tuple[type[Exception], ...] = (StoreUnavailable, Fenced)
+    ) -> None:
+        """One duty. A fault in it stops none of the others: it is said, shown in readiness, and tried again.
 
-    def _do(self, name: str, duty: Callable[[], object]) -> None:
-        """One duty. A fault in it stops none of the others: it is said, shown in readiness, and tried again."""
+        `passing`: what the round it belongs to answers for. A round itself passes nothing: its thread outlives any
+        fault, for a dead one would tell nobody anything again.
+        """
         try:
             duty()
-        except (StoreUnavailable, Fenced):
+        except passing:
             raise
         except Exception as error:
             self.faults[name] = f"{name} failed: {type(error).__name__}"

@@ -1,7 +1,5 @@
 """Whatever the file holds, reading it gives settings or a SettingsError."""
 
-import contextlib
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.compat import StringIO
@@ -34,8 +32,17 @@ TREES = st.recursive(
 
 
 def read(text: str) -> None:
-    with contextlib.suppress(SettingsError):
-        parse_settings(text, "c.yaml", Sources(environ={"X": "x"}))
+    """Either settings come of it, or a report that names at least one fault; anything else is raised."""
+    read_as, refused = None, None
+    try:
+        read_as = parse_settings(text, "c.yaml", Sources(environ={"X": "x"}))
+    except SettingsError as error:
+        refused = error
+    if refused is None:
+        assert isinstance(read_as, Settings)
+    else:
+        assert refused.problems
+        assert all(problem.got and problem.meant for problem in refused.problems)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

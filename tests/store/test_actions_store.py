@@ -106,11 +106,12 @@ def test_why_it_waited_is_not_noted_once_it_has_gone_on(store: Store) -> None:
 
 
 def test_an_unchanged_reason_to_wait_writes_nothing(store: Store) -> None:
-    waiting = action(ActionStep.PROPOSED, waiting="paused")
-    store.save_action(waiting)
-    store.close()
+    known, kept = action(ActionStep.PROPOSED, waiting="paused"), action(ActionStep.PROPOSED, waiting="gpu_limit")
+    store.save_action(kept)  # so that a write of what is known already would show
 
-    store.note_waiting(waiting, "paused")
+    store.note_waiting(known, "paused")
+
+    assert store.action("act_a") == kept
 
 
 def test_a_verified_action_takes_the_accelerators_out_of_the_status(store: Store) -> None:

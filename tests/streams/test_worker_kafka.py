@@ -245,6 +245,7 @@ def test_an_unreachable_broker_is_named_in_the_reason_and_a_stop_is_still_heeded
         async def scenario() -> None:
             async with running(nobody, Keeping()) as worker:
                 await until(lambda: worker.unready and address in worker.unready)
+            assert (worker.unready, worker.partitions) == ("stopping", frozenset())
 
         asyncio.run(scenario())
 
