@@ -21,7 +21,7 @@ from store.progress import Claim
 from store.store import Store
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
-from streams.records import Record
+from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
 
@@ -104,12 +104,9 @@ class Keeper:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
                 self.held.pop(partition, None)
 
-    async def handle(self, records: Sequence[Record]) -> None:
+    async def handle(self, messages: Messages) -> None:
         """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
-        by_partition: dict[int, list[Record]] = {}
-        for record in records:
-            by_partition.setdefault(record.partition, []).append(record)
-        for partition, batch in by_partition.items():
+        for partition, batch in _by_partition(messages).items():
             if partition not in self.held:
                 await self.assigned({partition})
             held = self.held[partition]
@@ -252,6 +249,15 @@ class Keeper:
         if watermark is not None:
             self.metrics.watermark(partition, watermark)
             self.metrics.event_time_lag((self.clock() - watermark).total_seconds())
+
+
+def _by_partition(messages: Messages) -> dict[int, Messages]:
+    if isinstance(messages, Slice):
+        return {messages.partition: messages}
+    parts: dict[int, list[Record]] = {}
+    for record in messages:
+        parts.setdefault(record.partition, []).append(record)
+    return dict(parts)
 
 
 def _joined(earlier: Facts | None, later: Facts) -> Facts:

@@ -26,7 +26,7 @@ from streams.fold import NAN, OpenMinute
 from streams.formats.native import decode, elements
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Learnt, Pricer
-from streams.records import Record
+from streams.records import Messages, Record, records_of
 from streams.status import Statuses
 
 SNAPSHOT_VERSION = 1
@@ -95,9 +95,7 @@ class Pipeline:
         self.changes: list[tuple[int, int, str, str]] = []
         self.facts, self.tally = Facts(), Tally()
 
-    def observe(
-        self, records: Sequence[Record], behind: AbstractSet[str] = frozenset(), now: datetime | None = None
-    ) -> None:
+    def observe(self, messages: Messages, behind: AbstractSet[str] = frozenset(), now: datetime | None = None) -> None:
         """Take messages in the order of each topic. `behind` names the topics that have unread ones.
 
         How they are cut into calls changes nothing: a minute closes at the message that completes it. Messages before
@@ -105,7 +103,7 @@ class Pipeline:
         that may be long after they arrived; silence is counted from it.
         """
         now_ms = None if now is None else _ms(now)
-        for record in records:
+        for record in records_of(messages):
             if record.offset < self.offsets.get(record.topic, 0):
                 continue
             self.offsets[record.topic] = record.offset + 1
