@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,6 +23,7 @@ from console.settings import Settings
 from console.settings_build import budgets
 from console.view import ConsoleView
 from console.web import build_app
+from store import failpoints
 from store.errors import StoreUnavailable
 from store.store import Store
 from streams.challenger import ProphetPool
@@ -44,6 +46,9 @@ class Parts:
     def __init__(self, settings: Settings, kind: str) -> None:
         """Opens the store. Raises StoreError."""
         self.settings = settings
+        armed = failpoints.arm(os.environ.get(failpoints.VARIABLE))
+        if armed is not None:
+            log.warning("failpoint_armed", point=str(armed))
         self.store = Store.open(assemble.store_url(settings))
         self.router = assemble.router(settings)
         self.metrics = Metrics(assemble.version())

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete
 from alerts.notices import Notice
 from store import tables
 from store.database import Part
+from store.failpoints import Point, reach
 from store.outbox import write_notices
 from store.upsert import insert_into, table_of
 
@@ -64,5 +65,6 @@ class LeasesPart(Part):
         with self._database.writing() as connection:
             first = _mark(connection, DIGEST, week, notices[0].at if notices else None)
             if first:
+                reach(Point.IN_DIGEST)
                 write_notices(connection, notices)
             return first

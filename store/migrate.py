@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from store.errors import StoreError
+from store.failpoints import Point, reach
 from store.tables import Row
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -41,3 +42,4 @@ def migrate(connection: Connection) -> None:
             f"the database already has a table {foreign[0]} but no schema version; give the store an empty database"
         )
     command.upgrade(config, "head")
+    reach(Point.IN_MIGRATION)

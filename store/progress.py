@@ -13,6 +13,7 @@ from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
 from store.facts import Facts
+from store.failpoints import Point, reach
 from store.incidents import write_incidents
 from store.ledger import write_ledger, write_teams
 from store.outbox import write_notices
@@ -81,6 +82,7 @@ class ProgressPart(Part):
         Facts are absolute, so that writing them again changes nothing. Raises Fenced where the partition has a
         newer owner, AlreadyOpen where a second incident would open for a condition, and StoreUnavailable.
         """
+        reach(Point.BEFORE_COMMIT)
         with self._database.writing() as connection:
             _fence(connection, partition, epoch, now, watermark)
             if snapshot is not None:
@@ -100,6 +102,8 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+            reach(Point.IN_COMMIT)
+        reach(Point.AFTER_COMMIT)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.notices import Channel, Notice, Outcome, Receipt
+from store.failpoints import Point, reach
 
 log = structlog.get_logger()
 
@@ -131,7 +132,9 @@ class Delivery:
 
     def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed) -> None:
         notice = claimed.notice
+        reach(Point.NOTICE_CLAIMED)
         receipt = self._expired(notice) or _say(channel, claimed, name in self._resend_when_unsure)
+        reach(Point.NOTICE_SENT)
         now = self._clock()
         if claimed.was_ambiguous and receipt.outcome is Outcome.AMBIGUOUS and self._unsure_for_too_long(notice, now):
             receipt = replace(receipt, outcome=Outcome.REFUSED, detail=f"may have come through; {receipt.detail}")

@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from store.errors import StoreUnavailable
+from store.failpoints import Point, reach
 from store.store import Store
 from streams.arrivals import read_head
 from streams.keeper import Keeper
@@ -37,6 +38,7 @@ class Embedded:
     def append(self, values: Sequence[bytes]) -> None:
         """Write messages down, all or none, durably when it returns. For any thread. Raises StoreUnavailable."""
         self.store.inbox_append_all([(read_head(value).topic, value) for value in values], self.clock())
+        reach(Point.INBOX_WRITTEN)
         loop = self._loop
         if loop is not None:
             loop.call_soon_threadsafe(self.arrived.set)

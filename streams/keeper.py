@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectRow
+from store.failpoints import Point, reach
 from store.progress import Claim
 from store.store import Store
 from streams.metrics import Metrics
@@ -85,6 +86,7 @@ class Keeper:
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
+                    reach(Point.SNAPSHOT_LOADED)
                 self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
                 log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
         return {
@@ -170,6 +172,7 @@ class Keeper:
             return
         if self.dead_letters is not None and facts.rejects:
             await self.dead_letters(facts.rejects)
+            reach(Point.DEAD_LETTERS_WRITTEN)
             facts.rejects = []
         began_s = monotonic()
         try:

@@ -21,6 +21,7 @@ from alerts.scale_down_proof import ACCELERATORS_LEFT
 from alerts.scale_down_steps import decide, still_right
 from detectors.findings import Kind
 from store.facts import StatusRow, WorkloadState
+from store.failpoints import Point, reach
 from store.outbox import State
 from store.store import Store
 from streams.metrics import BREAKER, Metrics
@@ -218,6 +219,8 @@ class ScaleDownDuty:
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
             mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
         )  # fmt: skip
+        if action.step is ActionStep.PROPOSED:
+            reach(Point.ACTION_PROPOSED)
         return True
 
     def _order(self, action: Action) -> Notice:

@@ -8,6 +8,7 @@ from msgspec import DecodeError, ValidationError, json
 from alerts.notices import Notice, Outcome, Receipt
 from alerts.scale_down import Action
 from alerts.targets.webhook import WebhookTarget
+from store.failpoints import Point, reach
 
 StillIdle = Callable[[Action, datetime], bool]
 
@@ -32,7 +33,9 @@ class TargetChannel:
             return Receipt(
                 outcome=Outcome.REFUSED, detail="no longer idle on fresh evidence, or paused: nothing was sent"
             )
-        return self._target.execute(action, dry_run=False, now=now)
+        receipt = self._target.execute(action, dry_run=False, now=now)
+        reach(Point.ORDER_TAKEN)
+        return receipt
 
     def find(self, notice: Notice, reference: str | None) -> Receipt:
         """Sending again is safe: the receiver acts once for an id."""

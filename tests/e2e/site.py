@@ -15,6 +15,7 @@ import httpx
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import create_engine, make_url, text
 
+from store.failpoints import VARIABLE
 from store.store import Store
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.waiting import wait_until
@@ -32,11 +33,18 @@ INPUTS = {
 class Process:
     """A command of the service that runs on, with its log."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, port: int) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path, port: int, failpoint: str | None = None) -> None:
+        """`failpoint`: where it is to die, as `EMBERWATCH_FAILPOINT` names it."""
         self.log, self.port = log, port
+        armed = {} if failpoint is None else {VARIABLE: failpoint}
         with log.open("ab") as out:
             self.popen = subprocess.Popen(
-                [*EMBERWATCH, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+                [*EMBERWATCH, *arguments],
+                cwd=ROOT,
+                env={**os.environ, **armed},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
             )
 
     def get(self, path: str, **options: Any) -> httpx.Response | None:
@@ -103,7 +111,7 @@ class Site:
         self.topics = dict(topics or {name: f"{name}.{mark}" for name in INPUTS})
         self.base: dict[str, Any] = {
             "store": {
-                "url": make_url(store_url).set(drivername="postgresql").render_as_string(hide_password=False),
+                "url": make_url(store_url).render_as_string(hide_password=False).replace("+psycopg", "", 1),
                 "data_dir": str(folder),
             },
             "kafka": {
@@ -146,12 +154,20 @@ class Site:
         done = self.command("replay", *map(str, files), "--config", str(self.config()), "--out", str(out))
         assert done.returncode == 0, done.stderr
 
-    def worker(self, instance: str | None = None) -> Process:
+    def worker(self, instance: str | None = None, failpoint: str | None = None) -> Process:
         """Start a worker; one with an instance's name comes back without a rebalance."""
         (port,) = free_ports(1)
         words = ["worker", "--config", str(self.config(metrics={"port": port}))]
         words += ["--instance", instance] if instance is not None else []
-        return self._start(words, self.folder / f"worker-{len(self.started)}.log", port)
+        return self._start(words, self.folder / f"worker-{len(self.started)}.log", port, failpoint)
+
+    def run(self, failpoint: str | None = None, **sections: Any) -> Process:
+        """Start the whole service in one process, without Kafka."""
+        (port,) = free_ports(1)
+        config = self.config(console={"port": port, **sections})
+        return self._start(
+            ["run", "--config", str(config)], self.folder / f"run-{len(self.started)}.log", port, failpoint
+        )
 
     def serve(self, **sections: Any) -> Process:
         """Start the console."""
@@ -159,8 +175,8 @@ class Site:
         config = self.config(console={"port": port, **sections})
         return self._start(["serve", "--config", str(config)], self.folder / "serve.log", port)
 
-    def _start(self, arguments: list[str], log: Path, port: int) -> Process:
-        process = Process(arguments, log, port)
+    def _start(self, arguments: list[str], log: Path, port: int, failpoint: str | None = None) -> Process:
+        process = Process(arguments, log, port, failpoint)
         self.started.append(process)
         return process
 
