@@ -10,8 +10,10 @@ import pytest
 from tests.faults.embedded import Embedded
 from tests.faults.load import Load
 from tests.faults.recorders import Recorders, recorders
+from tests.faults.streamed import Streamed
 
 MakeEmbedded = Callable[..., Embedded]
+MakeStreamed = Callable[..., Streamed]
 
 
 @pytest.fixture
@@ -27,14 +29,6 @@ def recorded(tmp_path: Path) -> Iterator[Recorders]:
         yield made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Both databases, one after the other."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/emberwatch.db"
-    return str(request.getfixturevalue("postgres_database"))
-
-
 @pytest.fixture
 def make_embedded(tmp_path: Path, recorded: Recorders, until: datetime) -> Iterator[MakeEmbedded]:
     """Makes services in one process."""
@@ -42,6 +36,20 @@ def make_embedded(tmp_path: Path, recorded: Recorders, until: datetime) -> Itera
 
     def make(store_url: str, load: Load | None = None, **config: Any) -> Embedded:
         made.append(Embedded(tmp_path, store_url, recorded, load or Load(7, until), **config))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def make_streamed(tmp_path: Path, recorded: Recorders, until: datetime) -> Iterator[MakeStreamed]:
+    """Makes workers' sites under a steady load."""
+    made: list[Streamed] = []
+
+    def make(kafka: str, store_url: str, load: Load | None = None, **options: Any) -> Streamed:
+        made.append(Streamed(tmp_path, kafka, store_url, recorded, load or Load(7, until), **options))
         return made[-1]
 
     yield make
