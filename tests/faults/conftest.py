@@ -49,7 +49,7 @@ def make_streamed(tmp_path: Path, recorded: Recorders, until: datetime) -> Itera
     made: list[Streamed] = []
 
     def make(kafka: str, store_url: str, load: Load | None = None, **options: Any) -> Streamed:
-        made.append(Streamed(tmp_path, kafka, store_url, recorded, load or Load(7, until), **options))
+        made.append(Streamed(tmp_path, kafka, store_url, recorded, load or Load(7, until, minutes=50), **options))
         return made[-1]
 
     yield make

@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 
 READY_S = 60.0
 WITHIN_S = 90.0
+STOP_S = 10.0  # what is promised of a SIGTERM
 INSTANCE = "a"  # comes back without waiting for its session to end
 
 
@@ -98,19 +99,19 @@ class Streamed:
             connection.execute(text("delete from leases"))
             connection.execute(text("update outbox set lease_until = at where lease_until is not null"))
 
-    def finish(self) -> Process:
-        """All is sent; every worker is killed, and a last one reads and tells the rest."""
+    def finish(self, *, anew: bool = True) -> None:
+        """All is sent, read and told; `anew`: by a last worker, after every other has ended."""
         self.feed.join(WITHIN_S)
         assert self.feed.sent == len(self.feed.pieces), self.site.tails()
-        for process in self.site.started:
-            if process.popen.poll() is None:
-                process.popen.send_signal(signal.SIGCONT)
-                process.kill()
-        self.forget_leases()
-        last = self.ready()
+        if anew:
+            for process in self.site.started:
+                if process.popen.poll() is None:
+                    process.popen.send_signal(signal.SIGCONT)
+                    process.terminate(within_s=STOP_S)
+            self.forget_leases()
+            self.ready()
         self.site.wait_read(WITHIN_S)
         wait_until(lambda: not self.breaches(), WITHIN_S, every_s=0.3)
-        return last
 
     def breaches(self) -> list[str]:
         """What does not hold."""

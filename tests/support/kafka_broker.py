@@ -43,7 +43,12 @@ class KafkaBroker:
         self._jars = jars
         self._process: subprocess.Popen[bytes] | None = None
         self._port, self._controller_port = free_ports(2)
-        self.bootstrap = f"{LOOPBACK}:{self._port}"
+        self.bootstrap = self.advertised = f"{LOOPBACK}:{self._port}"  # clients go on to what is advertised
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
 
     @property
     def running(self) -> bool:
@@ -95,7 +100,7 @@ class KafkaBroker:
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "advertised.listeners": f"PLAINTEXT://{self.advertised}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.home / "data"),
             **ONE_NODE,
