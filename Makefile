@@ -34,6 +34,10 @@ run: .venv/.runtime ## start the service here: SQLite, no Kafka, a demo fleet un
 test: .venv/.dev ## run every test, with a real Kafka and a real PostgreSQL
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: soak
+soak: .venv/.dev ## do faults at random for a night, and check after each (ARGS="--rounds 20 --seed 1 --minutes 30")
+	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
+
 .PHONY: lint
 lint: .venv/.dev ## check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

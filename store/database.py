@@ -31,8 +31,10 @@ POSTGRES_DEFAULTS = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
+    # a process that is frozen in a transaction holds its partition's row: it loses the transaction before its heir
+    # gives up waiting for the lock
     "options": (
-        "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+        "-c timezone=UTC -c statement_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=15s"
     ),
 }
 

@@ -1,9 +1,10 @@
-"""Failpoints: places between two steps where a test lets the process die, as by SIGKILL, to see that nothing is lost.
+"""Failpoints: places between two steps where a test kills or freezes the process, to see that nothing is lost.
 
 Nothing is armed unless a command reads `EMBERWATCH_FAILPOINT` at its start; what is not armed costs a comparison.
 """
 
 import os
+import signal
 from collections.abc import Callable
 from enum import StrEnum
 from itertools import count
@@ -32,31 +33,37 @@ class Point(StrEnum):
 
 
 class _Armed:
-    """The one point that is armed, and how often it was passed."""
+    """The one point that is armed, what happens there, and how often it was passed."""
 
     point: Point | None = None
     at_hit = 1
+    freezes = False
     hits = count(1)  # counts in one step, whatever the threads
 
 
 def arm(wanted: str | None) -> Point | None:
-    """Arm `NAME` or `NAME:HIT`, to die at that hit (1 is the first); None or nothing disarms. Raises StoreError."""
-    name, _, hit = (wanted or "").partition(":")
-    known = ", ".join(Point)
+    """Arm `NAME` or `NAME:HIT` (1 is the first), to die there as by SIGKILL; `NAME:HIT:stop`: to freeze, as by SIGSTOP.
+
+    None or nothing disarms. Raises StoreError.
+    """
+    name, _, rest = (wanted or "").partition(":")
+    hit, _, how = rest.partition(":")
     if not name:
         _Armed.point = None
         return None
     if name not in set(Point):
-        raise StoreError(f"{VARIABLE} names no failpoint, got {name[:80]!r}; known are {known}")
-    if hit and not (hit.isascii() and hit.isdigit() and int(hit) > 0):
-        raise StoreError(
-            f"{VARIABLE} is NAME or NAME:HIT with a hit from 1 on, got {hit[:20]!r}; unset it in production"
-        )
-    _Armed.point, _Armed.at_hit, _Armed.hits = Point(name), int(hit or "1"), count(1)
+        raise StoreError(f"{VARIABLE} names no failpoint, got {name[:80]!r}; known are {', '.join(Point)}")
+    number = int(hit) if hit.isascii() and hit.isdigit() and len(hit) < 10 else 1 if not hit else 0
+    if number < 1 or how not in ("", "stop"):
+        raise StoreError(f"{VARIABLE} is NAME, NAME:HIT or NAME:HIT:stop with a hit from 1 on, got {rest[:20]!r}")
+    _Armed.point, _Armed.at_hit, _Armed.freezes, _Armed.hits = Point(name), number, how == "stop", count(1)
     return _Armed.point
 
 
 def reach(point: Point, die: Callable[[int], object] = os._exit) -> None:
-    """Pass this point; die here if it is armed and its hit has come."""
+    """Pass this point; die here, or freeze, if it is armed and its hit has come."""
     if _Armed.point is point and next(_Armed.hits) == _Armed.at_hit:
-        die(EXIT_KILLED)
+        if _Armed.freezes:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            die(EXIT_KILLED)

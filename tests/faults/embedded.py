@@ -72,7 +72,7 @@ class Embedded:
         settings = {"prices": PRICES, "stream": STREAM, **recorders.config(folder), **config}
         self.site = Site(folder, kafka="127.0.0.1:9", store_url=store_url, config=settings)
         self.engine: Engine = create_engine(store_url)
-        self.client = Client(load.by_minute())
+        self.client = Client(list(load.pieces()))
 
     def start(self, failpoint: str | None = None, *, ready: bool = True) -> Process:
         """Start the service and point the client at it."""

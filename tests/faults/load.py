@@ -113,29 +113,35 @@ class Load:
         requests_a_minute: int = 12,
         *,
         since: timedelta | None = None,
+        beat_minutes: int | None = None,
     ) -> None:
-        """`since`: so long before `until` one workload was heard of for the first time."""
-        self.since = since
+        """`since`: so long before `until` one workload was heard of for the first time.
+
+        `beat_minutes`: every so many minutes each place has a message; else at the beginning and the end only.
+        """
         self.seed, self.until, self.minutes, self.requests_a_minute = seed, until, minutes, requests_a_minute
+        self.since, self.beat_minutes = since, beat_minutes or minutes
         self.produced = Produced()
+        self.messages: list[Message] = []  # made so far
         self._random = Random(seed)
-        self.messages = list(self._all())
 
-    def by_minute(self) -> list[list[Message]]:
-        """In pieces that follow each other. The first holds one message for every place, and so does the last."""
-        pieces: dict[datetime, list[Message]] = {}
-        for message in self.messages:
-            pieces.setdefault(message.at.replace(second=0, microsecond=0), []).append(message)
-        return list(pieces.values())
+    def pieces(self) -> Iterator[list[Message]]:
+        """Minute by minute, each noted in the ledger as it is made. The first holds a message for every place."""
+        for piece in self._pieces():
+            self.messages += piece
+            yield piece
 
-    def _all(self) -> Iterator[Message]:
+    def _pieces(self) -> Iterator[list[Message]]:
         begin = self.until - timedelta(minutes=self.minutes)
         if self.since is not None:
-            yield self._tokens(self.until - self.since, "prod/web/w0", "the first")
-        yield from self._everywhere(begin)
-        for minute in range(1, self.minutes):
-            yield from self._minute(begin + timedelta(minutes=minute), minute)
-        yield from self._everywhere(self.until)
+            yield [self._tokens(self.until - self.since, "prod/web/w0", "the first")]
+        for minute in range(self.minutes + 1):
+            at = begin + timedelta(minutes=minute)
+            beat = minute % self.beat_minutes == 0
+            yield [
+                *(self._everywhere(at) if beat else ()),
+                *(self._minute(at, minute) if minute % self.minutes else ()),
+            ]
 
     def _everywhere(self, at: datetime) -> Iterator[Message]:
         """One message for each topic and partition: none of them is left to hold the clock, or not to be known yet."""

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 
@@ -74,23 +75,37 @@ class Streamed:
     """A site with workers; its store is PostgreSQL or SQLite."""
 
     def __init__(
-        self, folder: Path, kafka: str, store_url: str, recorders: Recorders, load: Load, every_s: float = 0.1
+        self,
+        folder: Path,
+        kafka: str,
+        store_url: str,
+        recorders: Recorders,
+        load: Load,
+        every_s: float = 0.1,
+        at_once: bool = True,
     ) -> None:
+        """`at_once`: the feed is of the whole load; else `feed_next` makes those that follow."""
         self.folder, self.load = folder, load
         settings = {"prices": PRICES, "stream": STREAM, **recorders.config(folder)}
         self.site = Site(folder, kafka=kafka, store_url=store_url, config=settings)
         self.engine: Engine = create_engine(store_url)
         self.site.ensure_topics()
         self.site.store()
-        pieces = load.by_minute()
-        self.feed = Feed(self.site, pieces[1:], every_s)
-        assert self.feed.send(pieces[0])  # every place has a message before anyone reads
+        self.pieces = load.pieces()
+        first = next(self.pieces)
+        self.feed = Feed(self.site, list(self.pieces) if at_once else [], every_s)
+        assert self.feed.send(first)  # every place has a message before anyone reads
 
     def ready(self, instance: str | None = INSTANCE, failpoint: str | None = None) -> Process:
         """A worker that reads."""
         worker = self.site.worker(instance, failpoint)
         assert wait_until(worker.ready, READY_S), self.site.tails()
         return worker
+
+    def feed_next(self, minutes: int, every_s: float) -> None:
+        """A feed of the next minutes of the load, which begins now."""
+        self.feed = Feed(self.site, list(islice(self.pieces, minutes)), every_s)
+        self.feed.start()
 
     def forget_leases(self) -> None:
         """As if the leases of dead processes had run out. Only while none lives."""
@@ -101,6 +116,7 @@ class Streamed:
 
     def finish(self, *, anew: bool = True) -> None:
         """All is sent, read and told; `anew`: by a last worker, after every other has ended."""
+        self.feed.every_s = 0.0
         self.feed.join(WITHIN_S)
         assert self.feed.sent == len(self.feed.pieces), self.site.tails()
         if anew:

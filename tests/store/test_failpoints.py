@@ -38,7 +38,9 @@ def test_the_armed_point_dies_at_its_hit_as_by_a_kill(died: list[int]) -> None:
     assert died == [137]
 
 
-@pytest.mark.parametrize("wanted", ["in_comit", "in_commit:0", "in_commit:x", "in_commit:-1"])
+@pytest.mark.parametrize(
+    "wanted", ["in_comit", "in_commit:0", "in_commit:x", "in_commit:-1", "in_commit:1:stay", "in_commit::x"]
+)
 def test_what_names_no_point_is_refused_with_what_is_known(wanted: str, died: list[int]) -> None:
     with pytest.raises(StoreError, match="EMBERWATCH_FAILPOINT"):
         arm(wanted)
