@@ -1,6 +1,8 @@
 """A TCP proxy that makes a server slow, silent or rude: what toxiproxy does, as far as the fault tests need it."""
 
 import asyncio
+import socket
+import struct
 from threading import Thread
 from types import TracebackType
 from typing import Self
@@ -64,6 +66,7 @@ class TcpProxy:
 
     def _abort(self) -> None:
         for writer in list(self._open):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def _listen(self) -> None:
