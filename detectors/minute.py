@@ -5,7 +5,7 @@ A minute closes by event time. Only rows that reported are in it; what was not r
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,14 @@ class Detector(Protocol):
 
     def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
         """Advance every row by one complete minute, in place; return what there is to say."""
+
+
+@runtime_checkable
+class Sleeper(Protocol):
+    """A detector whose state moves on while a workload is silent; without it, silence of two days changes nothing."""
+
+    def sleep(self, fleet: Fleet, rows: Rows, since_s: Floats, until_s: int) -> None:
+        """Do to workload rows what the silence between two moments would have done. since_s: (n_rows,), epoch s."""
 
 
 def moment(epoch_s: float) -> datetime:

@@ -12,7 +12,7 @@ import numpy as np
 
 from detectors.bins import HOURS_A_DAY, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, moment, names_of
+from detectors.minute import Minute, Rows, moment, names_of
 from detectors.panel import Fleet
 
 HOLD_HOURS = 3  # of usual work
@@ -70,6 +70,12 @@ class ScaleOutDetector:
         self._learn(fleet, slot, count, load, above)
         return findings
 
+    def sleep(self, fleet: Fleet, rows: Rows, since_s: Floats, until_s: int) -> None:
+        """Bring rows that were evicted up to date: nothing came, and hours went by."""
+        self._declare(fleet)
+        n_hours = until_s // 3600 - since_s // 3600
+        fleet.workloads.column("scale_usual_requests")[rows] *= (1.0 - self.learn_rate) ** n_hours
+
     @staticmethod
     def _declare(fleet: Fleet) -> None:
         for name in (
@@ -90,7 +96,7 @@ class ScaleOutDetector:
         fleet.workloads.declare("scale_profile", "f4", np.nan, HOURS_A_DAY)
         fleet.workloads.declare("scale_recent", "f4", np.nan, HOLD_HOURS)
         fleet.workloads.declare("scale_open", "?", False)
-        fleet.devices.declare("scale_workload", "i4", -1)
+        fleet.devices.declare("scale_workload", "i4", -1, owner=True)
         fleet.devices.declare("scale_began_s", "f8", 0.0)
         fleet.devices.declare("scale_seen_s", "f8", 0.0)
 

@@ -80,7 +80,7 @@ class StuckDetector:
         for name in ("seen_s", "span_s", "since_s", "usd_per_hour", "util_ratio", "sm_active_ratio", "power_w"):
             fleet.devices.declare(f"stuck_{name}", "f8", 0.0)
         fleet.devices.declare("stuck_lowest_power_w", "f8", np.inf)
-        fleet.devices.declare("stuck_workload", "i4", -1)
+        fleet.devices.declare("stuck_workload", "i4", -1, owner=True)
         fleet.devices.declare("stuck_state", "i1", UNKNOWN)
         for name in ("usage_s", "usage_span_s", "output_s", "heard_s", "began_s"):
             fleet.workloads.declare(f"stuck_{name}", "f8", 0.0)

@@ -26,7 +26,7 @@ class Statuses:
         fleet.workloads.declare("status_s", "f8", 0.0)
         fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
         fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
-        fleet.devices.declare("status_owner", "i4", -1)
+        fleet.devices.declare("status_owner", "i4", -1, owner=True)
         fleet.devices.declare("recorded_s", "f8", 0.0)
 
     def take(self, fleet: Fleet, minute: Minute) -> None:
