@@ -24,7 +24,7 @@ from faust.types.auth import CredentialsT
 from msgspec import Struct, field
 
 from streams.kafka_login import NO_LOGIN, KafkaLogin
-from streams.records import Record
+from streams.records import Messages, Record
 from streams.topics import INPUTS
 
 log = structlog.get_logger(__name__)
@@ -42,8 +42,8 @@ Place = tuple[str, int]
 class Handler(Protocol):
     """What the worker hands records to. No two of its methods run at the same time."""
 
-    async def handle(self, records: Sequence[Record]) -> None:
-        """Take records of one topic and partition, in order of offset; return only when all they caused is durable.
+    async def handle(self, messages: Messages) -> None:
+        """Take messages of one topic and partition, in order of offset; return only when all they caused is durable.
 
         A bad event is set aside here, and a store that is down is waited for: raising ends the process.
         """

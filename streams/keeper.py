@@ -21,11 +21,12 @@ from store.progress import Claim
 from store.store import Store
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
-from streams.records import Record
+from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
 
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
+Parts = dict[str, bytes | None]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 FOLLOW_EVERY_S = 5.0
@@ -42,6 +43,7 @@ class Held(Struct):
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
     unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
+    unwritten_parts: Parts = {}  # so are these, of its snapshot
     commit_s: float = 0.0  # how long the last commit took
     watermark: datetime | None = None  # as the store has it
 
@@ -104,12 +106,9 @@ class Keeper:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
                 self.held.pop(partition, None)
 
-    async def handle(self, records: Sequence[Record]) -> None:
+    async def handle(self, messages: Messages) -> None:
         """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
-        by_partition: dict[int, list[Record]] = {}
-        for record in records:
-            by_partition.setdefault(record.partition, []).append(record)
-        for partition, batch in by_partition.items():
+        for partition, batch in _by_partition(messages).items():
             if partition not in self.held:
                 await self.assigned({partition})
             held = self.held[partition]
@@ -175,34 +174,36 @@ class Keeper:
             await self.dead_letters(facts.rejects)
             facts.rejects = []
         began_s = monotonic()
+        held.unwritten_parts |= pipeline.changes()
         try:
-            await (self._commit if once else self._commit_patiently)(partition, held, facts, pipeline.snapshot())
+            await (self._commit if once else self._commit_patiently)(partition, held, facts, held.unwritten_parts)
         except Fenced as error:
             log.warning("partition_lost", partition=partition, reason=str(error))
             self.held.pop(partition, None)
             raise
+        held.unwritten_parts = {}
         held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
         held.watermark, held.commit_s = pipeline.watermark, held.committed_s - began_s
         self.metrics.committed(held.commit_s)
 
-    async def _commit(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+    async def _commit(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
         pipeline = held.pipeline
         await asyncio.to_thread(
             self.store.commit,
             partition,
             held.epoch,
             facts,
-            snapshot=snapshot,
+            snapshot=parts,
             offsets=dict(pipeline.offsets),
             now=self.clock(),
             watermark=pipeline.watermark,
         )
 
-    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
         wait_s = 0.5
         while True:
             try:
-                await self._commit(partition, held, facts, snapshot)
+                await self._commit(partition, held, facts, parts)
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, wait_s)
             except AlreadyOpen as error:
@@ -252,6 +253,15 @@ class Keeper:
         if watermark is not None:
             self.metrics.watermark(partition, watermark)
             self.metrics.event_time_lag((self.clock() - watermark).total_seconds())
+
+
+def _by_partition(messages: Messages) -> dict[int, Messages]:
+    if isinstance(messages, Slice):
+        return {messages.partition: messages}
+    parts: dict[int, list[Record]] = {}
+    for record in messages:
+        parts.setdefault(record.partition, []).append(record)
+    return dict(parts)
 
 
 def _joined(earlier: Facts | None, later: Facts) -> Facts:

@@ -1,6 +1,7 @@
-"""A message as a transport hands it over: bytes and their place. No transport is known here."""
+"""Messages as a transport hands them over: bytes and their place. No transport is known here."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -14,3 +15,32 @@ class Record(Struct, frozen=True, gc=False):
     arrived_at: datetime  # the clock against which "in the future" is judged
     value: bytes
     key: bytes | None = None
+
+
+class Slice(Struct, frozen=True, gc=False):
+    """Messages of one topic and partition in the order of their offsets, as columns of equal length."""
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    arrived_ms: Sequence[int]  # epoch milliseconds, on the clock against which "in the future" is judged
+    values: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def records(self) -> list[Record]:
+        """The same, message by message."""
+        return [
+            Record(self.topic, self.partition, offset, datetime.fromtimestamp(ms / 1000, UTC), value)
+            for offset, ms, value in zip(self.offsets, self.arrived_ms, self.values, strict=True)
+        ]
+
+
+Messages = Slice | Sequence[Record]
+"""What one call takes: a slice, or single records, of several topics even."""
+
+
+def records_of(messages: Messages) -> Sequence[Record]:
+    """Any messages, one by one."""
+    return messages.records() if isinstance(messages, Slice) else messages

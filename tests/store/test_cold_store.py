@@ -50,11 +50,11 @@ def test_what_came_back_is_let_go_and_may_leave_again_in_the_same_transaction(st
 
 def test_a_fenced_owner_moves_nothing(store: Store) -> None:
     old = store.claim_partition(3, "a", NOON)
-    store.commit(3, old.epoch, Facts(cold=[row()]), snapshot=b"", offsets={}, now=NOON)
+    store.commit(3, old.epoch, Facts(cold=[row()]), snapshot={}, offsets={}, now=NOON)
     store.claim_partition(3, "b", NOON)
 
     with pytest.raises(Fenced):
-        store.commit(3, old.epoch, Facts(warmed=[key_of(row())]), snapshot=b"", offsets={}, now=NOON)
+        store.commit(3, old.epoch, Facts(warmed=[key_of(row())]), snapshot={}, offsets={}, now=NOON)
     assert store.read_cold(3, "workload", [CHAT]) == {CHAT: b"all of it"}
 
 

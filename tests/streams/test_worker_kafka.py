@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from kafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
 
 from streams.app import KafkaSettings
-from streams.records import Record
+from streams.records import Messages, Record, records_of
 from streams.topics import INPUTS, ensure_topics
 from streams.worker import Worker
 from tests.support.kafka_broker import KafkaBroker
@@ -47,7 +47,8 @@ class Keeping:
         self.may_handle.set()
         self.busy = asyncio.Event()
 
-    async def handle(self, records: Sequence[Record]) -> None:
+    async def handle(self, messages: Messages) -> None:
+        records = records_of(messages)
         self.busy.set()
         await self.may_handle.wait()
         self.records.extend(records)

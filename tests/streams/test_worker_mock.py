@@ -2,13 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
 from streams.app import KafkaSettings
-from streams.records import Record
+from streams.records import Messages, records_of
 from streams.topics import INPUTS
 from streams.worker import Worker
 from tests.support.kafka_mock import MockKafka
@@ -24,8 +24,10 @@ class Keeping:
         self.stored = stored
         self.places: list[tuple[str, int, int, bytes]] = []
 
-    async def handle(self, records: Sequence[Record]) -> None:
-        self.places += [(record.topic, record.partition, record.offset, record.value) for record in records]
+    async def handle(self, messages: Messages) -> None:
+        self.places += [
+            (record.topic, record.partition, record.offset, record.value) for record in records_of(messages)
+        ]
 
     async def assigned(self, partitions: set[int]) -> Mapping[tuple[str, int], int]:
         return self.stored
