@@ -52,7 +52,7 @@ def minute_of(fleet: Fleet, end_s: int, random: np.random.Generator) -> Minute:
     n_devices, n_rows = len(fleet.devices), len(fleet.workloads)
     gpu, use = (lambda: random.uniform(0.1, 0.9, n_devices)), (lambda: random.uniform(1.0, 9.0, n_rows))
     device = {name: gpu() for name in ("util_ratio", "sm_active_ratio", "memory_used_ratio")}
-    unknown = np.full(n_devices, np.nan)
+    unknown, usd = np.full(n_devices, np.nan), use() * 0.01
     return Minute(
         end_s=end_s,
         lateness_s=120,
@@ -64,7 +64,7 @@ def minute_of(fleet: Fleet, end_s: int, random: np.random.Generator) -> Minute:
         usage=UsageMinute(
             row=np.arange(n_rows), span_s=np.full(n_rows, 60.0), requests=use(), errors=np.zeros(n_rows),
             input_tokens=use() * 1000.0, output_tokens=use() * 100.0, running=use(), waiting=np.zeros(n_rows),
-            usd=use() * 0.01, reference_usd=use() * 0.01,
+            usd=usd, reference_usd=usd,
         ),
     )  # fmt: skip
 

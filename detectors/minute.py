@@ -109,3 +109,18 @@ def moment(epoch_s: float) -> datetime:
 def names_of(fleet: Fleet, device_rows: Rows, limit: int = 64) -> tuple[str, ...]:
     """Names of device rows, in order, at most `limit`."""
     return tuple(fleet.devices.keys[row] for row in device_rows[:limit].tolist())
+
+
+class Owned:
+    """Accelerators by workload row: each of many workloads finds its own without a look at all the others."""
+
+    def __init__(self, owner: NDArray[np.int32], chosen: NDArray[np.bool_] | None = None) -> None:
+        """owner: (device rows,), -1 for none; chosen: which rows count, all where it is None."""
+        rows = np.flatnonzero(owner >= 0 if chosen is None else chosen & (owner >= 0))
+        order = np.argsort(owner[rows], kind="stable")
+        self._rows, self._owners = rows[order], owner[rows][order]
+
+    def of(self, workload: int) -> Rows:
+        """Device rows of a workload row, ascending."""
+        begin, end = np.searchsorted(self._owners, (workload, workload + 1))
+        return self._rows[begin:end]

@@ -177,7 +177,7 @@ class Panel:
 
     def _grow(self, needed: int) -> None:
         while self._capacity < needed:
-            self._capacity *= 2
+            self._capacity = max(min(2 * self._capacity, self.limit), needed)
         for name, old in self._columns.items():
             new = np.full((self._capacity, *old.shape[1:]), self._fill[name], dtype=old.dtype)
             new[: len(old)] = old

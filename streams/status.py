@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from alerts.scale_down_proof import SIGHTED_EVERY_S
 from detectors.idle import IdleDetector
-from detectors.minute import Minute, moment
+from detectors.minute import Minute, Owned, moment
 from detectors.panel import OVERFLOW, Fleet
 from store.facts import DeviceRow, StatusRow, WorkloadState
 
@@ -85,8 +85,9 @@ class Statuses:
         owner, silence_s = devices.column("workload"), self._end_s - devices.column("seen_s")
         fresh = silence_s <= np.maximum(self._idle.stale_spans * devices.column("span_s"), self._idle.stale_after_s)
         rows = []
+        owned = Owned(owner, fresh)
         for row in sorted(self._rows, key=lambda row: fleet.workloads.keys[row]):
-            mine = np.flatnonzero(fresh & (owner == row))
+            mine = owned.of(row)
             quiet = bool(found.fresh[row] and not found.busy[row])
             evident = quiet and found.families[row] >= self._idle.min_families
             evident = evident and bool(found.requests_known[row] or not found.serves[row])
@@ -110,8 +111,8 @@ class Statuses:
                     devices=len(mine),
                     idle_devices=int((devices.column("quiet_since_s")[mine] > 0).sum()) if evident else 0,
                     gpu_model=fleet.models[int(mine[0])] if len(mine) else None,
-                    util_ratio=None if np.isnan(util).all() else round(float(np.nanmean(util)), 4),
-                    power_w=None if np.isnan(power).all() else round(float(np.nanmean(power)), 1),
+                    util_ratio=None if not len(mine) or np.isnan(util).all() else round(float(np.nanmean(util)), 4),
+                    power_w=None if not len(mine) or np.isnan(power).all() else round(float(np.nanmean(power)), 1),
                     tokens_per_minute=None if np.isnan(tokens) else round(tokens if live else 0.0, 3),
                     idle_since=moment(float(found.since_s[row])) if state is WorkloadState.IDLE else None,
                 )
