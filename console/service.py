@@ -117,6 +117,7 @@ def embedded_of(parts: Parts) -> Embedded:
     """The runner on the store's inbox."""
     keeper = assemble.keeper(parts.settings, parts.store, parts.router, owner=parts.owner, metrics=parts.metrics)
     parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     return Embedded(parts.store, keeper, assemble.now_utc)
 
 

@@ -67,6 +67,7 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     )
     parts.health.register("kafka", lambda: worker.unready)
     parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     ended, stop = Event(), asyncio.Event()
     working = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)

@@ -419,6 +419,7 @@ class Pipeline:
                 reason=reason,
                 payload=payload[:MAX_REJECT_BYTES],
                 at=record.arrived_at,
+                fault=word,
             )
         )
 
