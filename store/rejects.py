@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, insert, select, tuple_
 from sqlalchemy import func as sql
 
 from store import tables
@@ -82,14 +82,14 @@ class RejectsPart(Part):
         sent = select(COUNTS.fault, total).where(*_within(COUNTS.hour, start, end)).group_by(COUNTS.fault)
         counts: dict[str, int] = {}
         with self._database.reading() as connection:
-            rows: list[Row[Any]] = [*connection.execute(kept), *connection.execute(sent)]
-        for reason, events in ((row[0], row[1]) for row in rows):
+            rows: list[Any] = [*connection.execute(kept), *connection.execute(sent)]
+        for reason, events in rows:
             counts[reason] = counts.get(reason, 0) + int(events)
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def rejects(
         self,
-        limit: int,
+        limit: int | None,
         *,
         topic: str | None = None,
         partition: int | None = None,

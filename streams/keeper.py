@@ -144,6 +144,17 @@ class Keeper:
                     continue
                 await self._read(partition, held, batch)
 
+    def left_out(self, partition: int) -> dict[str, int]:
+        """By topic, the first message that came while the partition was stopped, and has to be read again."""
+        held = self.held.get(partition)
+        return {} if held is None else dict(held.left_out)
+
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
+        """The transport goes back to this message of a topic; what it hands over until then is left out still."""
+        held = self.held.get(partition)
+        if held is not None and topic in held.left_out:
+            held.left_out[topic] = offset
+
     def next_offsets(self, partition: int) -> dict[str, int]:
         """Where reading of each topic of a held partition goes on: where to seek to when it is no longer stopped."""
         return dict(self.held[partition].pipeline.offsets)
