@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import faust
 import structlog
@@ -42,16 +42,6 @@ Place = tuple[str, int]
 class Handler(Protocol):
     """What the worker hands records to. No two of its methods run at the same time."""
 
-    @property
-    def stopped(self) -> Mapping[int, str]:
-        """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
-
-    def left_out(self, partition: int) -> Mapping[str, int]:
-        """By topic, the first message that was left out: where to go back to when the partition is not stopped."""
-
-    def read_from(self, topic: str, partition: int, offset: int) -> None:
-        """This message of a topic, or one before it, comes next; what comes sooner was read before."""
-
     async def handle(self, messages: Messages) -> None:
         """Take messages of one topic and partition, in order of offset; return only when all they caused is durable.
 
@@ -66,6 +56,21 @@ class Handler(Protocol):
 
     async def revoked(self, partitions: set[int]) -> None:
         """Let go of these partitions; whatever is not yet durable will be read again by their next owner."""
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """What a handler has, beside, that may stop a partition."""
+
+    @property
+    def stopped(self) -> Mapping[int, str]:
+        """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
+
+    def left_out(self, partition: int) -> Mapping[str, int]:
+        """By topic, the first message that was left out: where to go back to when the partition is not stopped."""
+
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
+        """This message of a topic, or one before it, comes next; what comes sooner was read before."""
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
@@ -182,7 +187,7 @@ class Consumption:
                     handled = list(group)
                     now = self._clock()
                     await self._handler.handle([_record(topic, event, now) for event in handled])
-                    if partition in self._handler.stopped:
+                    if self._is_stopped(partition):
                         continue
                     self._next[(topic, partition)] = handled[-1].message.offset + 1
                     _give_free(handled)
@@ -201,16 +206,20 @@ class Consumption:
 
     async def go_on(self) -> None:
         """Go back to what was left out while a partition was stopped, where it no longer is."""
-        if self._generation is None:
+        handler = self._handler
+        if not isinstance(handler, Stopping) or self._generation is None:
             return
         with self._crash_only():
             async with self._gate:
-                for partition in sorted(self.partitions - set(self._handler.stopped)):
-                    for topic, offset in self._handler.left_out(partition).items():
+                for partition in sorted(self.partitions - set(handler.stopped)):
+                    for topic, offset in handler.left_out(partition).items():
                         if (topic, partition) not in self._back_to:
-                            await self._seek(topic, partition, offset)
+                            await self._seek(handler, topic, partition, offset)
 
-    async def _seek(self, topic: str, partition: int, offset: int) -> None:
+    def _is_stopped(self, partition: int) -> bool:
+        return isinstance(self._handler, Stopping) and partition in self._handler.stopped
+
+    async def _seek(self, handler: Stopping, topic: str, partition: int, offset: int) -> None:
         tp, consumer = TP(self._physical[topic], partition), cast("Any", self._app.consumer)
         try:
             first = (await consumer.earliest_offsets(tp))[tp]
@@ -221,7 +230,7 @@ class Consumption:
         except (KafkaError, TimeoutError) as error:
             log.warning("kafka_offsets_not_set", reason=str(error))
             return
-        self._handler.read_from(topic, partition, start)
+        handler.read_from(topic, partition, start)
         self._back_to[(topic, partition)] = start
         self._next[(topic, partition)] = start
         log.info("kafka_partition_resumed", topic=tp.topic, partition=partition, offset=start)
