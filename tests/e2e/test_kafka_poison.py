@@ -79,6 +79,7 @@ def test_a_poisoned_partition_stops_and_goes_on_without_loss(make_site: MakeSite
 
     worker.kill()
     worker = site.worker()  # a restart drains nothing either
+    assert wait_until(worker.ready, READY_S), site.tails()
     assert wait_until(lambda: worker.metric("emberwatch_partition_stopped", partition="0") == 1.0, READ_S), site.tails()
     listed = dlq(site, "list")
     assert listed["counts"] == {"malformed": 51}
