@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -199,6 +200,36 @@ def test_two_stops_at_the_same_arrival_are_two_incidents(store: Store) -> None:
 
     assert len(store.list_incidents(10)) == 2
     assert len(store.open_incidents()) == 1
+
+
+def test_a_stop_that_is_not_written_yet_is_not_taken_for_one_that_has_ended(store: Store) -> None:
+    class Slow:
+        """A store in which time passes while a commit is under way."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def commit(self, *what: Any, **how: Any) -> None:
+            done.wait(5.0)
+            store.commit(*what, **how)
+
+    done, slow = Event(), Slow()
+
+    async def scene() -> dict[int, str]:
+        one = keeper(slow)
+        await one.assigned({0})
+        reading = asyncio.ensure_future(one.handle(piece([BAD] * 11)))
+        while not one.stopped:
+            await asyncio.sleep(0)
+        ticking = asyncio.ensure_future(one.tick())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        done.set()
+        await reading
+        await ticking
+        return one.stopped
+
+    assert list(asyncio.run(scene())) == [0]
 
 
 def test_the_time_of_a_stopped_partition_stands_still(store: Store) -> None:
