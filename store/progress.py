@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from store import tables
 from store.changes import write_changes
 from store.charges import write_charges
+from store.cold import delete_cold, write_cold
 from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
@@ -28,6 +29,10 @@ COUNTS_KNOWN = timedelta(hours=2)  # the hours whose counts can still grow
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
 
+Parts = Mapping[str, bytes | memoryview | None]
+"""Parts of a snapshot by name; None takes one away."""
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """A partition as its new owner finds it: go on from `offsets` (topic to next offset) with `snapshot`."""
 
@@ -39,7 +44,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     allowance: int = 0  # bad messages to let through: someone has resumed it since
 
 
-def _write_parts(connection: Connection, partition: int, parts: Mapping[str, bytes | None], now: datetime) -> None:
+def _write_parts(connection: Connection, partition: int, parts: Parts, now: datetime) -> None:
     """Set each part; take away those that are None."""
     gone = [{"gone": name} for name, body in parts.items() if body is None]
     if gone:
@@ -102,7 +107,7 @@ class ProgressPart(Part):
         epoch: int,
         facts: Facts,
         *,
-        snapshot: Mapping[str, bytes | None] | None,
+        snapshot: Parts | None,
         offsets: Mapping[str, int],
         now: datetime,
         watermark: datetime | None = None,
@@ -134,6 +139,8 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+            delete_cold(connection, facts.warmed)
+            write_cold(connection, facts.cold)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

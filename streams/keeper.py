@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
@@ -20,7 +21,7 @@ from alerts.notices import Notice
 from alerts.partition_stop import stopped
 from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectCount, RejectRow, StopRow
-from store.progress import COUNTS_KNOWN, Claim
+from store.progress import COUNTS_KNOWN
 from store.store import Store
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
@@ -29,8 +30,9 @@ from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
-Parts = dict[str, bytes | None]
+Parts = dict[str, bytes | memoryview | None]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 RESUMED_EVERY_S = 2.0
@@ -106,7 +108,7 @@ class Keeper:
         """Take partitions over; return the offset to go on from, by topic and partition."""
         async with self._claiming:  # two claims of one partition at a time would fence each other
             for partition in sorted(partitions - set(self.held)):
-                claim = await self._claim_patiently(partition)
+                claim = await self._patiently(self.store.claim_partition, partition, self.owner, self.clock())
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
@@ -167,14 +169,12 @@ class Keeper:
             leave_out(held.left_out, messages)
             return
         messages = after_seek(held.left_out, messages)
-        unread = self.behind(partition)
         for part in [messages] if held.guard is None else held.guard.parts(messages):
             if partition in self.stopped:
                 leave_out(held.left_out, part)
                 continue
             known = len(held.pipeline.facts.rejects)
-            held.pipeline.observe(part, unread, self.clock())
-            held.uncommitted += len(part)
+            await self._observe(partition, held, part)
             new = held.pipeline.facts.rejects[known:]
             trip = None if held.guard is None else held.guard.judge(part, new)
             if trip is not None:
@@ -246,6 +246,14 @@ class Keeper:
     def stopped_in_words(self) -> str | None:
         """Which partitions are not read, and why; None while all are."""
         return "; ".join(reason for _, reason in sorted(self.stopped.items())) or None
+
+    async def _observe(self, partition: int, held: Held, messages: Messages) -> None:
+        pipeline = held.pipeline
+        batch = pipeline.read(messages)
+        suspects = pipeline.suspects(batch)
+        recalled = await self._patiently(pipeline.recalled, suspects) if suspects else None
+        pipeline.take(batch, self.behind(partition), self.clock(), recalled)
+        held.uncommitted += len(messages)
 
     async def tick(self) -> None:
         """Time passes without messages: silent inputs let the clock go on; what is in memory is written.
@@ -365,16 +373,16 @@ class Keeper:
         ended = replace(orphan, resolved_at=now, updated_at=now, transition=orphan.transition + 1)
         facts.incidents.insert(0, ended)
 
-    async def _claim_patiently(self, partition: int) -> Claim:
+    async def _patiently(self, ask: Callable[..., T], *given: object) -> T:
         wait_s = 0.5
         while True:
             try:
-                claim = await asyncio.to_thread(self.store.claim_partition, partition, self.owner, self.clock())
+                answer = await asyncio.to_thread(ask, *given)
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, wait_s)
             else:
                 self.waiting_for_store = False
-                return claim
+                return answer
 
     async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
         self.waiting_for_store = True
