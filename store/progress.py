@@ -13,6 +13,7 @@ from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
 from store.facts import Facts
+from store.gaps import write_gaps, write_topic_ids
 from store.incidents import write_incidents
 from store.ledger import write_ledger, write_teams
 from store.outbox import write_notices
@@ -100,6 +101,8 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+            write_gaps(connection, facts.gaps)
+            write_topic_ids(connection, facts.topic_ids)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

@@ -10,6 +10,7 @@ from store.changes import ChangesPart
 from store.charges import ChargesPart
 from store.database import Database
 from store.devices import DevicesPart
+from store.gaps import GapsPart
 from store.inbox import InboxPart
 from store.incidents import IncidentsPart
 from store.leases import LeasesPart
@@ -34,6 +35,7 @@ class Store(
     ActionsPart,
     InboxPart,
     LeasesPart,
+    GapsPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 
@@ -53,18 +55,19 @@ class Store(
         self._database.close()
 
     def prune(self, before: datetime) -> None:
-        """Forget what is settled and older: rejects, statuses, accelerators, and notices of subjects that are not open.
+        """Forget what is settled and older: rejects, statuses, accelerators, gaps, notices of what is not open.
 
         `before` must lie well before every partition's snapshot: what is read again would be told again.
         """
         rejects, statuses = table_of(tables.Reject), table_of(tables.Status)
-        devices = table_of(tables.Device)
+        devices, gaps = table_of(tables.Device), table_of(tables.Gap)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
             connection.execute(delete(rejects).where(rejects.c.at < before))
             connection.execute(delete(statuses).where(statuses.c.at < before))
             connection.execute(delete(devices).where(devices.c.at < before))
+            connection.execute(delete(gaps).where(gaps.c.ended_at < before))
             connection.execute(
                 delete(outbox).where(outbox.c.settled_at < before, outbox.c.subject_id.not_in(still_open))
             )

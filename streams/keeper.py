@@ -7,9 +7,10 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from time import monotonic
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
@@ -17,14 +18,16 @@ from msgspec.structs import replace
 
 from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectRow
-from store.progress import Claim
 from store.store import Store
+from streams.gap_book import GapBook
+from streams.gaps import Log
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
@@ -39,6 +42,7 @@ class Held(Struct):
     pipeline: Pipeline
     epoch: int
     lock: asyncio.Lock
+    gaps: GapBook
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
     unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
@@ -81,17 +85,37 @@ class Keeper:
         """Take partitions over; return the offset to go on from, by topic and partition."""
         async with self._claiming:  # two claims of one partition at a time would fence each other
             for partition in sorted(partitions - set(self.held)):
-                claim = await self._claim_patiently(partition)
+                claim = await self._patiently(self.store.claim_partition, partition, self.owner, self.clock())
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
-                self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+                gaps = await self._patiently(GapBook.load, self.store, pipeline)
+                self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock(), gaps)
                 log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
         return {
             (topic, partition): offset
             for partition in sorted(partitions & set(self.held))
             for topic, offset in self.held[partition].pipeline.offsets.items()
         }
+
+    async def begin(self, logs: Iterable[Log]) -> dict[tuple[str, int], int]:
+        """Say where each log is read on, for partitions that were assigned.
+
+        What is gone unread is booked as a gap, and that is durable, together with the new offset, when this returns.
+        """
+        starts: dict[tuple[str, int], int] = {}
+        for partition, own in _logs_by_partition(logs).items():
+            held = self.held.get(partition)
+            if held is None:  # lost meanwhile: its next owner says where
+                continue
+            async with held.lock:
+                for one in own:
+                    gap = await self._patiently(held.gaps.begin, one, self.clock())
+                    starts[one.topic, partition] = held.pipeline.offsets[one.topic]
+                    if gap is not None:
+                        self.metrics.lost(gap.topic, str(gap.cause), gap.most_events or 0)
+                await self._write(partition, held)
+        return starts
 
     async def revoked(self, partitions: set[int]) -> None:
         """Write what is in memory, as far as that can be done at once, and let the partitions go."""
@@ -115,6 +139,7 @@ class Keeper:
                     continue
                 held.pipeline.observe(batch, self.behind(partition), self.clock())
                 held.uncommitted += len(batch)
+                held.gaps.heard(batch, self.clock())
                 await self._commit_if_due(partition, held)
 
     async def tick(self) -> None:
@@ -218,16 +243,16 @@ class Keeper:
         ended = replace(orphan, resolved_at=now, updated_at=now, transition=orphan.transition + 1)
         facts.incidents.insert(0, ended)
 
-    async def _claim_patiently(self, partition: int) -> Claim:
+    async def _patiently(self, ask: Callable[..., T], *given: object) -> T:
         wait_s = 0.5
         while True:
             try:
-                claim = await asyncio.to_thread(self.store.claim_partition, partition, self.owner, self.clock())
+                answer = await asyncio.to_thread(ask, *given)
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, wait_s)
             else:
                 self.waiting_for_store = False
-                return claim
+                return answer
 
     async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
         self.waiting_for_store = True
@@ -258,6 +283,13 @@ def _by_partition(messages: Messages) -> dict[int, Messages]:
     for record in messages:
         parts.setdefault(record.partition, []).append(record)
     return dict(parts)
+
+
+def _logs_by_partition(logs: Iterable[Log]) -> dict[int, list[Log]]:
+    parts: dict[int, list[Log]] = {}
+    for one in logs:
+        parts.setdefault(one.partition, []).append(one)
+    return parts
 
 
 def _joined(earlier: Facts | None, later: Facts) -> Facts:
