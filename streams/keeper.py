@@ -7,6 +7,7 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from time import monotonic
@@ -33,6 +34,7 @@ Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
+MOST_GAPS_NAMED = 20
 MOST_PUT_OFF = 10.0  # times the usual interval
 
 
@@ -77,6 +79,7 @@ class Keeper:
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
         self.held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
+        self._gaps: deque[str] = deque(maxlen=MOST_GAPS_NAMED)  # since the start
         self.waiting_for_store = False
         self._followed_s = float("-inf")
         self._furthest: datetime | None = None
@@ -113,9 +116,14 @@ class Keeper:
                     gap = await self._patiently(held.gaps.begin, one, self.clock())
                     starts[one.topic, partition] = held.pipeline.offsets[one.topic]
                     if gap is not None:
+                        self._gaps.append(gap.source)
                         self.metrics.lost(gap.topic, str(gap.cause), gap.most_events or 0)
                 await self._write(partition, held)
         return starts
+
+    def gaps_found(self) -> str | None:
+        """The gaps that were found since the start, in words; None where there was none."""
+        return f"gone from Kafka unread since the start: {', '.join(self._gaps)}" if self._gaps else None
 
     async def revoked(self, partitions: set[int]) -> None:
         """Write what is in memory, as far as that can be done at once, and let the partitions go."""

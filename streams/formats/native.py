@@ -1,5 +1,7 @@
 """The contract's own format: one JSON object, or an array of them. What is wrong is set aside, the rest goes on."""
 
+import re
+
 from msgspec import DecodeError, Raw, ValidationError, json
 
 from detectors.events import Event
@@ -9,6 +11,7 @@ _envelope = json.Decoder(list[Event])
 _raw = json.Decoder(list[Raw])
 
 MAX_EVENT_BYTES = 65_536
+_LEAP_SECOND = re.compile(rb'"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:60')
 
 
 class Fault:
@@ -36,18 +39,18 @@ def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], lis
             return events, []
     except (ValidationError, DecodeError, RecursionError, ValueError) as error:
         if message.lstrip()[:1] != b"[":
-            return [], [Fault(0, message, _words(error))]
+            return [], [Fault(0, message, _words(error, message))]
     try:
         parts = elements(message)
     except (DecodeError, RecursionError, ValueError) as error:
-        return [], [Fault(0, message, _words(error))]
+        return [], [Fault(0, message, _words(error, message))]
     events = []
     faults = []
     for index, part in enumerate(parts):
         try:
             events.append((index, _single(part)))
         except (ValidationError, DecodeError, RecursionError, ValueError) as error:
-            faults.append(Fault(index, part, _words(error)))
+            faults.append(Fault(index, part, _words(error, part)))
     return events, faults
 
 
@@ -65,7 +68,9 @@ def _single(message: bytes) -> Event:
     return event
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, message: bytes) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if "RFC3339" in str(error) and _LEAP_SECOND.search(message):
+        return f"{error}: a leap second, for which UTC as computers keep it has no place; send it as the second before"
     return str(error)[:300]

@@ -189,9 +189,9 @@ def test_the_first_message_after_it_closes_the_gap_also_after_a_restart(store: S
     incident = store.incident(gap.incident_id)
     assert incident is not None
     assert (incident.resolved_at, incident.evidence["may_be_missing_usd"]) == (NOON + 3 * HOUR, pytest.approx(8.0))
-    assert [(row.notice.step, row.notice.title) for row in store.notices(10) if row.notice.subject_id == gap.incident_id][
-        0
-    ] == (
+    assert next(
+        (row.notice.step, row.notice.title) for row in store.notices(10) if row.notice.subject_id == gap.incident_id
+    ) == (
         "resolved",
         "About $8.00 may be missing: up to 30 messages of gpu.samples/0 gone from Kafka unread, read on after 2 h",
     )
