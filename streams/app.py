@@ -395,6 +395,9 @@ def _uneven(places: set[TP], topics: Mapping[str, str]) -> str | None:
     held = {topic: sorted(tp.partition for tp in places if tp.topic == topic) for topic in topics}
     if len({tuple(partitions) for partitions in held.values()}) <= 1:
         return None
+    missing = sorted(topic for topic, partitions in held.items() if not partitions)
+    if missing:
+        return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"
     return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
 
 

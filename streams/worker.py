@@ -14,10 +14,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from streams.app import EXIT_CRASHED, WATCH_EVERY_S, App, Consumption, Handler, KafkaSettings, build_app
-from streams.topics import KafkaUnreachable, topic_ids
+from streams.refusal import refusal
+from streams.topics import topic_ids
 
 log = structlog.get_logger(__name__)
 
+LONGEST_RETRY_S = 10.0
 PROBE_LIMIT_S = 5.0  # a stop waits for a probe in progress
 FLUSH_LIMIT_S = 4.0  # of a stop: for the slice in progress and the last snapshot
 STOP_LIMIT_S = 9.0  # of a stop: for everything
@@ -32,7 +34,7 @@ class Worker:
         handler: Handler,
         *,
         clock: Callable[[], datetime],
-        retry_s: float = 5.0,
+        retry_s: float = 1.0,
         watch_every_s: float = WATCH_EVERY_S,
         die: Callable[[int], object] = os._exit,
         identify: Callable[..., dict[str, str]] = topic_ids,
@@ -119,14 +121,16 @@ class Worker:
 
     async def _topics_exist(self) -> bool:
         """Wait for the broker and the topics, saying what is missing; False when stopped meanwhile."""
+        wait_s = self._retry_s
         while not self._stop.is_set():
             fault = await self._topics_fault()
             self._waiting_for = fault
             if fault is None:
                 return True
-            log.warning("worker_waiting_for_kafka", reason=fault, retry_in_s=self._retry_s)
+            log.warning("worker_waiting_for_kafka", reason=fault, retry_in_s=wait_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._retry_s)
+                await asyncio.wait_for(self._stop.wait(), wait_s)
+            wait_s = min(2 * wait_s, LONGEST_RETRY_S)
         return False
 
     async def _topics_fault(self) -> str | None:
@@ -135,7 +139,7 @@ class Worker:
             async with asyncio.timeout(PROBE_LIMIT_S):
                 counts = await self._partition_counts(names)
         except (KafkaError, TimeoutError) as error:
-            return str(KafkaUnreachable(self._settings.bootstrap, "be reached", error))
+            return await refusal(self._settings.bootstrap, self._settings.login, error)
         missing = [name for name, count in counts.items() if count == 0]
         if missing:
             return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"

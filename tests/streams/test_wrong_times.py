@@ -1,4 +1,4 @@
-"""Events of another time: what a wrong or skewed clock sends moves no watermark, and each event is judged as its own."""
+"""Events of another time: what a wrong clock sends moves no watermark, and every dollar is where it belongs."""
 
 from datetime import timedelta
 from typing import Any
