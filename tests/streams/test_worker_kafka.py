@@ -488,9 +488,7 @@ CHILD = textwrap.dedent(
     """
     import asyncio, json, os, pathlib, sys
     from datetime import UTC, datetime
-    from store.facts import GapCause
-from streams.app import KafkaSettings
-from streams.gaps import Hole, Log, where_to_begin
+    from streams.app import KafkaSettings
     from streams.worker import Worker
 
     bootstrap, group, topics, folder, behaviour = sys.argv[1:]
