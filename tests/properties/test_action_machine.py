@@ -200,6 +200,33 @@ class ActionMachine(RuleBasedStateMachine):
             self.look("", 1)
             self.deliver("")
 
+    @rule(
+        misdeeds=st.lists(st.sampled_from([one for one in MISDEEDS if one != "slow answer"]), max_size=2),
+        allowed=st.booleans(),
+        turned=st.sampled_from([WorkloadState.IDLE, WorkloadState.IDLE, WorkloadState.BUSY, None]),
+    )
+    def come_to_an_order(self, misdeeds: list[str], allowed: bool, turned: WorkloadState | None) -> None:
+        """Until something is ordered; the world may turn while the order waits. None: the telemetry stops."""
+        self.telemetry(WorkloadState.IDLE, WorkloadState.IDLE)
+        self.pause(False)
+        self.misbehave(misdeeds or ["retry"])
+        for number in range(16):
+            self.wait(6, True)
+            self.look("", 1)
+            if allowed and number == 8:
+                for which in range(len(self.store.list_actions(9))):
+                    self.approve(which)
+            if any(action.step is ActionStep.EXECUTED for action in self.store.list_actions(9)):
+                break
+            self.deliver("")
+        if turned is not None and turned is not WorkloadState.IDLE:
+            self.telemetry(turned, turned)
+        elif turned is None:
+            self.wait(16, False)
+        for _ in range(4):
+            self.deliver("")
+            self.wait(5, turned is not None)
+
     def _dying(self, dies: str, what: Any) -> None:
         self.dying.dies = dies
         try:
@@ -340,5 +367,5 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_id():
     machine.teardown()
 
 
-ActionMachine.TestCase.settings = effort(40, steps=30)
+ActionMachine.TestCase.settings = effort(25, steps=25)
 TestActions = ActionMachine.TestCase

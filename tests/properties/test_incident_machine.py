@@ -33,7 +33,7 @@ POLICY = SeverityPolicy()
 SUBJECTS = ((Kind.IDLE, "lab/alice/notebook"), (Kind.IDLE, "prod/llm/chat"), (Kind.DATA_GAP, "prod/llm/chat"))
 PAGER = Route(match=(Matcher(label="severity", op=Op.EQUAL, value="page"),), to=("pager",), continue_=True)
 ROUTER = Router([PAGER, Route(to=("slack",))], (), title)
-DOLLARS = (0.0, 2.0, 30.0, 5_000.0)
+DOLLARS = (5_000.0, 300.0, 30.0, 0.0)
 
 
 class Worker:
@@ -172,6 +172,30 @@ class IncidentMachine(RuleBasedStateMachine):
         if end:
             self._crash()
 
+    @rule(usd=st.sampled_from(DOLLARS), cleared=st.booleans(), subject=st.integers(0, len(SUBJECTS) - 1))
+    def work(self, usd: float, cleared: bool, subject: int) -> None:
+        """Ordinary operation: something is found, taken in and written."""
+        self.find(subject, usd, False, 1, 0, 1)
+        if cleared:
+            self.find(subject, usd, True, 2, 0, 1)
+        self.worker.take(self.log[self.worker.offset :])
+        self.commit("", True)
+
+    @rule(
+        channel=st.sampled_from(["slack", "slack", "pager"]),
+        misdeeds=st.lists(st.sampled_from(MISDEEDS), min_size=1, max_size=3),
+        dies=st.sampled_from(["", "", "claimed", "unsettled", "settled"]),
+        times=st.integers(1, 4),
+    )
+    def have_trouble(self, channel: str, misdeeds: list[str], dies: str, times: int) -> None:
+        """Something loud is found while a channel misbehaves; it is tried again later."""
+        self.work(5_000.0, True, 0)
+        self.misbehave(channel, misdeeds)
+        self.deliver(dies)
+        for _ in range(times):
+            self.wait(200)
+            self.deliver("")
+
     @rule()
     def crash(self) -> None:
         self._crash()
@@ -309,5 +333,5 @@ def by_hand(log: list[Finding]) -> set[tuple[Kind, str | None, datetime, bool]]:
     return {(*subject, row[0], row[2] is not None) for subject, rows in incidents.items() for row in rows}
 
 
-IncidentMachine.TestCase.settings = effort(30, steps=40)
+IncidentMachine.TestCase.settings = effort(20, steps=30)
 TestIncidents = IncidentMachine.TestCase
