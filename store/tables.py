@@ -42,12 +42,13 @@ class Progress(Row):
     watermark_at: Mapped[datetime | None]  # event time up to which the partition is complete
 
 
-class Snapshot(Row):
-    """The latest snapshot of a partition's panels: apart, so that a commit without one need not rewrite it."""
+class SnapshotPart(Row):
+    """A part of a partition's latest snapshot: in parts, so that a commit rewrites only what has changed."""
 
-    __tablename__ = "snapshots"
+    __tablename__ = "snapshot_parts"
 
     partition: Mapped[int] = mapped_column(ForeignKey("progress.partition"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
     taken_at: Mapped[datetime]
     body: Mapped[bytes]
 
@@ -169,6 +170,19 @@ class Device(Row):
     workload: Mapped[str]
     at: Mapped[datetime]
     gpu_model: Mapped[str | None]
+
+
+class Cold(Row):
+    """A row that left a partition's panels; `body` is all that was known of it."""
+
+    __tablename__ = "cold_rows"
+    __table_args__ = (Index("cold_rows_by_time", "evicted_at"),)
+
+    partition: Mapped[NumberKey]
+    kind: Mapped[Key]
+    key: Mapped[Key]
+    body: Mapped[bytes]
+    evicted_at: Mapped[datetime]
 
 
 class Forecast(Row):
