@@ -72,7 +72,10 @@ class Receiver:
             return self.wire.send(order, None)
         finally:
             if len(self.wire.seen) > before:
-                self.machine.ordered(action)
+                try:
+                    self.machine.ordered(action)
+                except AssertionError as wrong:  # delivery would take it for a fault of the channel
+                    self.machine.wrong.append(wrong)
                 self.stopped[action.action_id] = action.workload
 
 
@@ -116,6 +119,7 @@ class ActionMachine(RuleBasedStateMachine):
         self.approved: dict[str, datetime] = {}  # by action: when a person last allowed it
         self.kept: dict[str, datetime] = {}  # by workload: when a person last said no
         self.paused = False
+        self.wrong: list[AssertionError] = []
         self.steps: dict[str, list[tuple[int, ActionStep, datetime | None]]] = {}
         self._start()
         self.telemetry(WorkloadState.IDLE, WorkloadState.IDLE)
@@ -293,6 +297,11 @@ class ActionMachine(RuleBasedStateMachine):
     # what must hold, always
 
     @invariant()
+    def every_order_was_right_when_it_came(self) -> None:
+        for wrong in getattr(self, "wrong", []):
+            raise wrong
+
+    @invariant()
     def an_action_is_ordered_once(self) -> None:
         if hasattr(self, "store"):
             orders = [one.notice.subject_id for one in self.store.notices(1000, channel=TARGET)]
@@ -335,6 +344,7 @@ class ActionMachine(RuleBasedStateMachine):
             else:
                 assert entry.state is State.REFUSED
                 assert entry.detail
+        self.every_order_was_right_when_it_came()
         self.an_action_is_ordered_once()
 
 
