@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, store: Store, now: datetime) -> None:
         claim = store.claim_partition(0, "worker", now)
         self.epoch, self.offset = claim.epoch, claim.offsets.get("findings", 0)
-        self.book = Book(POLICY) if claim.snapshot is None else Book.from_bytes(claim.snapshot, POLICY)
+        self.book = Book(POLICY) if claim.snapshot is None else Book.from_bytes(claim.snapshot["book"], POLICY)
         self.incidents: list[Incident] = []
         self.notices: list[Notice] = []
 
@@ -166,7 +166,7 @@ class IncidentMachine(RuleBasedStateMachine):
         """`whole`: with snapshot and offsets; else facts ahead of them."""
         if end != "dies before":
             worker = self.worker
-            snapshot = worker.book.to_bytes() if whole else None
+            snapshot = {"book": worker.book.to_bytes()} if whole else None
             offsets = {"findings": worker.offset} if whole else {}
             self.store.commit(0, worker.epoch, worker.facts(), snapshot=snapshot, offsets=offsets, now=self.now)
         if end:
@@ -273,8 +273,8 @@ class IncidentMachine(RuleBasedStateMachine):
         self.worker.take(self.log[self.worker.offset :])
         worker = self.worker
         self.store.commit(
-            0, worker.epoch, worker.facts(), snapshot=worker.book.to_bytes(), offsets={"findings": worker.offset},
-            now=self.now,
+            0, worker.epoch, worker.facts(), snapshot={"book": worker.book.to_bytes()},
+            offsets={"findings": worker.offset}, now=self.now,
         )  # fmt: skip
         for channel in self.channels.values():
             channel.heal()
