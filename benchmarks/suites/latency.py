@@ -2,8 +2,8 @@
 
 The detector's own waiting is no latency: unpriced usage is found when its minute is complete, which event time says
 once a message dated after the minute and the allowed lateness is there. The clock starts when the producer hands that
-very message to Kafka, and stops at the request that a Slack with the vendor's rules receives. Event time runs 20 times as
-fast as the wall, so that thirty minutes, one incident each, pass in a minute and a half.
+very message to Kafka, and stops at the request that a Slack with the vendor's rules receives. Event time runs 20 times
+as fast as the wall, so that thirty minutes, one incident each, pass in a minute and a half.
 """
 
 import json
@@ -109,7 +109,7 @@ def _send(
         event_s = (tick + 1) * TICK_S * SPEED
         at = begin + timedelta(seconds=event_s)
         moment, minute = stamp(at), int(event_s // 60)
-        if minute in wanted and int((event_s - TICK_S * SPEED) // 60) < minute:
+        if minute in wanted and (event_s - TICK_S * SPEED) % 60 < 30 <= event_s % 60:  # in the middle of the minute
             out.produce(topics["token.usage"], _usage(f"odd-{minute}", moment, f"unknown-model-{minute}", 50_000))
             sent += 1
         for partition in range(PARTITIONS):
@@ -117,8 +117,7 @@ def _send(
             out.produce(topics["token.usage"], beat, partition=partition)
         for _ in range(per_tick - PARTITIONS):
             number = place % KEYS
-            device = place % per_tick * 100 + number  # each accelerator once in a tick, so none is a duplicate
-            value = sample(number, moment, int(TICK_S * SPEED), tick, device=device).encode()
+            value = sample(number, moment, int(TICK_S * SPEED), tick).encode()
             out.produce(topics["gpu.samples"], value, workload(number))
             place += 1
         sent += per_tick

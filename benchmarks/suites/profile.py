@@ -15,7 +15,7 @@ from benchmarks.peers_home import peers_python
 from benchmarks.servers import servers
 
 TOP = 14
-RATE_HZ = 200
+RATE_HZ = 100
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,9 +39,12 @@ def run(quick: bool) -> Result:
                 out = folder / "stacks.txt"
                 words = [str(peers_python().parent / "py-spy"), "record", "--pid", str(worker.popen.pid)]
                 words += ["--format", "raw", "--rate", str(RATE_HZ), "--duration", str(seconds)]
-                subprocess.run([*words, "--nonblocking", "--output", str(out)], check=True, capture_output=True)
+                subprocess.run([*words, "--gil", "--output", str(out)], check=True, capture_output=True)
                 rows += busiest(name, out.read_text().splitlines())
-    notes = [f"{RATE_HZ} samples a second for {seconds} s, threads that wait left out. Shares are of all samples."]
+    notes = [
+        f"{RATE_HZ} samples a second for {seconds} s, of the thread that holds the interpreter; work outside it, as in "
+        "the database's and the broker's own processes, is not in it."
+    ]
     return Result(suite="profile", quick=quick, rounds=1, rows=rows, notes=notes)
 
 
@@ -51,7 +54,9 @@ def busiest(log: str, stacks: Iterable[str]) -> list[Row]:
     anywhere: Counter[str] = Counter()
     for line in stacks:
         stack, _, samples = line.rpartition(" ")
-        frames = [_function(frame) for frame in stack.split(";")]
+        frames = [_function(frame) for frame in stack.split(";") if frame]
+        if not frames:
+            continue
         own[frames[-1]] += int(samples)
         for frame in set(frames):
             anywhere[frame] += int(samples)
