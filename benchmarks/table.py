@@ -21,6 +21,8 @@ HEADINGS = {
     "us_per_event": "µs/event",
     "snapshot_mib": "snapshot, MiB",
     "snapshot_s": "snapshot, s",
+    "changes_mib": "its changes, MiB",
+    "changes_s": "its changes, s",
     "incidents": "incidents",
     "p50_s": "p50, s",
     "p95_s": "p95, s",
