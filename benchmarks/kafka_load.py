@@ -31,6 +31,7 @@ def producer(bootstrap: str) -> Producer:
             "enable.idempotence": True,
             "linger.ms": 20,
             "queue.buffering.max.messages": 500_000,
+            "queue.buffering.max.kbytes": 131_072,
             "partitioner": "murmur2_random",
         }
     )

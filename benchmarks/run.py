@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from subprocess import SubprocessError
 from time import monotonic
 
 from benchmarks import table
@@ -26,13 +27,21 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [name for name in given.suites if name not in SUITES]:
         parser.error(f"there is no suite {', '.join(unknown)}; choose from {', '.join(SUITES)}")
+    failed: list[str] = []
     for name in given.suites or SUITES:
         print(f"{name} ...", flush=True)
         began_s = monotonic()
-        result = SUITES[name](given.quick)
+        try:
+            result = SUITES[name](given.quick)
+        except (RuntimeError, OSError, SubprocessError) as error:  # a TimeoutError is an OSError
+            print(f"{name} failed, its last result stays: {error}", flush=True)
+            failed.append(name)
+            continue
         save(result)
         print(f"{name}, {monotonic() - began_s:.0f} s:\n{table.render(result)}\n", flush=True)
     table.main()
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 def run(quick: bool) -> Result:
     """One profile on single events and one on envelopes."""
-    seconds = 4 if quick else 10
+    seconds = 4 if quick else 8
     with servers() as where:
         until = datetime.now(UTC)
         logs = {
             "single events": preload(where.bootstrap, singles(150_000 if quick else 1_500_000, until=until)),
-            "envelopes": preload(where.bootstrap, envelopes(5_000 if quick else 100_000, until=until)),
+            "envelopes": preload(where.bootstrap, envelopes(5_000 if quick else 60_000, until=until)),
         }
         rows: list[Row] = []
         for name, topic in logs.items():
