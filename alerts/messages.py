@@ -1,6 +1,7 @@
 """What people read of an incident: a title, the reason in one sentence, a Slack message, and plain text."""
 
 from alerts.incidents import Incident, Severity
+from alerts.partition_stop import place as partition_place
 from alerts.slack_text import Block, code, context, escape, fields, header, link_to, paragraph
 from alerts.titles import (
     accelerators,
@@ -8,6 +9,7 @@ from alerts.titles import (
     changed,
     interval,
     lasted,
+    lost_messages,
     title,
     unpriced_tokens,
     where,
@@ -49,6 +51,10 @@ _ALREADY_SAID = {
     "unpriced_tokens",
     "usd_so_far",
     "observed_generation",
+    "partition",
+    "first_offset",
+    "next_offset",
+    "most_events",
 }
 _LABELS = {"families": "kinds of evidence"}
 _RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now", Kind.UNPRICED: "Estimated"}
@@ -179,6 +185,8 @@ def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
         known = incident.expected is not None and not unpriced
         against = f" / {quantity(incident.expected or 0.0, incident.unit)}" if known else ""
         label = _SEEN.get(incident.kind, "Observed / expected")
+        if incident.cause == Cause.POISON:
+            seen = f"{incident.observed:,.0f} messages that could not be used"
         if incident.unit == "usd_per_hour_used" and incident.expected is not None:
             label, against = "Used", f" of {per_hour(incident.expected)} paid for"
         shown.append((label if against else "Without a price" if unpriced else "Observed", seen + against, False))
@@ -220,8 +228,34 @@ def _will_break(incident: Incident) -> str:
 
 
 def _not_seen(incident: Incident) -> str:
+    if incident.cause == Cause.POISON:
+        what = f"{partition_place(incident)[:1].upper()}{partition_place(incident)[1:]}"
+        if incident.resolved_at is not None:
+            return f"{what} is read again, from where it was stopped; nothing in between was lost"
+        return (
+            f"{what} held so many unusable messages that it was stopped; nothing of it is judged until it goes on "
+            "(`emberwatch dlq list` says what is wrong with them, `emberwatch dlq resume` lets it go on)"
+        )
+    if incident.source is not None:
+        return _gone_unread(incident)
     ended = "came back" if incident.resolved_at is not None else "has not come back"
     return f"{where(incident)} stopped sending and {ended}; nothing is known of it for {lasted(incident)}"
+
+
+def _gone_unread(incident: Incident) -> str:
+    """Nothing that is said of the dollars is certain: what was never read can't be priced."""
+    offsets = incident.source.partition("@")[2].replace("-", " to ") if incident.source else ""
+    known = incident.evidence.get("may_be_missing_usd")
+    dollars = (
+        f"at the pace of the day before, about {money(known)} may be missing from every sum, more or less"
+        if known is not None
+        else "what is missing from the sums can't be told"
+    )
+    ended = "reading has gone on" if incident.resolved_at is not None else "no message has followed yet"
+    return (
+        f"Kafka no longer holds {lost_messages(incident)} of {where(incident)} (read up to offset and on from: "
+        f"{clean(offsets, 60)}); {ended}; {dollars}"
+    )
 
 
 def _no_price(incident: Incident) -> str:

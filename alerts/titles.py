@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from alerts.incidents import Incident
+from alerts.partition_stop import place as partition_place
 from alerts.wording import clean, count, day, duration, money, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
 
@@ -39,9 +40,11 @@ def title(incident: Incident) -> str:
 
 
 def where(incident: Incident, limit: int = 70) -> str:
-    """The thing that it is about: workload, else model, else budget, else the team."""
+    """The thing that it is about: workload, else input, else model, else budget, else the team."""
     if incident.workload is not None:
         return place(incident.workload, limit)
+    if incident.source is not None:
+        return clean(incident.source.partition("@")[0], limit)
     if incident.model is not None:
         return f"model {clean(incident.model, limit)}"
     if incident.budget is not None:
@@ -177,7 +180,33 @@ def interval(incident: Incident) -> str:
     return f" (80 %: {money(low)} to {money(high)})" if low is not None and high is not None else ""
 
 
+def _poison(incident: Incident, resolved: bool) -> str:
+    what = clean(partition_place(incident), 100)
+    if resolved:
+        return f"Reading goes on: {what}, stopped for {lasted(incident)}"
+    return f"Spend not seen: {what} is stopped, {incident.observed or 0:,.0f} messages could not be used"
+
+
+def lost_messages(incident: Incident) -> str:
+    """How many messages of an input are missing, as far as that is known."""
+    most = incident.evidence.get("most_events")
+    return "an unknown number of messages" if most is None else f"up to {most:,.0f} message{'' if most == 1 else 's'}"
+
+
+def _messages_lost(incident: Incident, resolved: bool) -> str:
+    text = f"{lost_messages(incident)} of {where(incident)} gone from Kafka unread"
+    usd = incident.evidence.get("may_be_missing_usd")
+    if usd is not None and worth(usd):
+        text = f"about {money(usd)} may be missing: {text}"
+    text = f"{text}, {'read on after' if resolved else 'nothing read for'} {lasted(incident)}"
+    return text[:1].upper() + text[1:]
+
+
 def _data_gap(incident: Incident, resolved: bool) -> str:
+    if incident.source is not None:
+        return _messages_lost(incident, resolved)
+    if incident.cause == Cause.POISON:
+        return _poison(incident, resolved)
     if resolved:
         return f"Telemetry is back: {_tail(incident)}, after {lasted(incident)}"
     if worth(incident.usd_per_hour):

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -49,6 +50,7 @@ from streams.kafka_login import KafkaLogin
 from streams.keeper import DeadLetters, Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
+from streams.poison import PoisonLimit
 from streams.pricing import Pricer
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
 from streams.status import Statuses
@@ -153,7 +155,7 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
     return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly)
 
 
-def pipelines(settings: Settings, route: Router) -> Callable[[int], Pipeline]:
+def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int], Pipeline]:
     """What makes the pipeline of a partition."""
     book, rules = price_book(settings), attribution_rules(settings)
     team_rules = tuple(TeamRule(match=dict(rule.match), team=rule.team) for rule in rules)
@@ -169,6 +171,7 @@ def pipelines(settings: Settings, route: Router) -> Callable[[int], Pipeline]:
             severity=severity(settings),
             route=route.decide,
             limits=limits(settings),
+            recall=partial(store.read_cold, partition),
         )
 
     return build
@@ -295,15 +298,22 @@ def keeper(
     behind: Callable[[int], frozenset[str]] = no_unread,
     clock: Callable[[], datetime] = now_utc,
 ) -> Keeper:
-    """What holds partitions."""
+    """What holds partitions. Without dead letters, one process reads one log of all topics."""
     return Keeper(
         store=store,
-        build=pipelines(settings, route),
+        build=pipelines(settings, route, store),
         owner=owner,
         clock=clock,
         metrics=metrics,
         dead_letters=dead_letters,
         behind=behind,
+        poison=PoisonLimit(
+            max_in_a_row=settings.stream.max_bad_in_a_row,
+            max_ratio=settings.stream.max_bad_ratio,
+            window=settings.stream.bad_window,
+        ),
+        poison_together=dead_letters is None,
+        route=route.decide,
     )
 
 

@@ -122,6 +122,7 @@ def embedded_of(parts: Parts) -> Embedded:
     """The runner on the store's inbox."""
     keeper = assemble.keeper(parts.settings, parts.store, parts.router, owner=parts.owner, metrics=parts.metrics)
     parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     return Embedded(parts.store, keeper, assemble.now_utc)
 
 
@@ -210,9 +211,13 @@ def listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-async def tick_keeper(keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5) -> None:
-    """Let a keeper's partitions see the time pass."""
+async def tick_keeper(
+    keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5, also: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Let a keeper's partitions see the time pass; `also`: what is to be done each time after that."""
     while not stop.is_set():
         await keeper.tick()
+        if also is not None:
+            await also()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every_s)

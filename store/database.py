@@ -106,14 +106,15 @@ def _translated(error: SQLAlchemyError) -> StoreError:
     message = f"{type(cause).__name__}: {said}"
     passing = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
     if isinstance(error, DBAPIError):
-        passing = passing or error.connection_invalidated or _is_read_only(error)
+        passing = passing or error.connection_invalidated or _passes(error)
     if passing:
         return StoreUnavailable(f"the database can't be used just now ({message}); nothing was written")
     return StoreError(f"the database refused ({message})")
 
 
-def _is_read_only(error: DBAPIError) -> bool:
-    return isinstance(error, InternalError) and getattr(error.orig, "sqlstate", None) == "25006"  # a standby
+def _passes(error: DBAPIError) -> bool:
+    """A standby, which takes no writes; or a transaction that the server ended because we were frozen in it."""
+    return isinstance(error, InternalError) and getattr(error.orig, "sqlstate", None) in ("25006", "25P03")
 
 
 def _parsed(address: str) -> URL:

@@ -63,6 +63,37 @@ class Offset(Row):
     next_offset: Mapped[int]
 
 
+class TopicId(Row):
+    """Kafka's own id of the topic that the offset is of: a topic that is made anew under the same name has another."""
+
+    __tablename__ = "topic_ids"
+
+    partition: Mapped[int] = mapped_column(ForeignKey("progress.partition"), primary_key=True, autoincrement=False)
+    topic: Mapped[Key]
+    topic_id: Mapped[str]
+
+
+class Gap(Row):
+    """Messages that a topic no longer held when they were to be read; `ended_at` is null until others follow."""
+
+    __tablename__ = "gaps"
+    __table_args__ = (Index("gaps_by_time", "found_at"),)
+
+    gap_id: Mapped[Key]
+    source: Mapped[str]
+    topic: Mapped[str]
+    partition: Mapped[int]
+    cause: Mapped[str]
+    first_offset: Mapped[int]
+    next_offset: Mapped[int]
+    most_events: Mapped[int | None]
+    found_at: Mapped[datetime]
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    usd_per_hour: Mapped[float | None]
+    incident_id: Mapped[str | None]
+
+
 class Ledger(Row):
     """What one spend line of one workload cost in one UTC hour, in whole nano-dollars."""
 
@@ -139,6 +170,48 @@ class Reject(Row):
     reason: Mapped[str]
     payload: Mapped[bytes]
     at: Mapped[datetime]
+    fault: Mapped[str] = mapped_column(Words, server_default="malformed")
+
+
+class RejectCount(Row):
+    """How many events of a partition went to the dead-letter topic in one hour for one fault."""
+
+    __tablename__ = "reject_counts"
+
+    hour: Mapped[MomentKey]
+    partition: Mapped[NumberKey]
+    fault: Mapped[Key]
+    events: Mapped[int]
+
+
+class Replayed(Row):
+    """An event that was set aside and has been put back: it is not put back again unasked."""
+
+    __tablename__ = "replayed"
+
+    topic: Mapped[Key]
+    partition: Mapped[NumberKey]
+    log_offset: Mapped[NumberKey]
+    place: Mapped[NumberKey]
+    at: Mapped[datetime]
+    by: Mapped[str]
+
+
+class PartitionStop(Row):
+    """The latest stop of a partition; it is stopped while `resumed_at` is null."""
+
+    __tablename__ = "partition_stops"
+
+    partition: Mapped[NumberKey]
+    topic: Mapped[str]
+    log_offset: Mapped[int]
+    reason: Mapped[str]
+    at: Mapped[datetime]
+    incident_id: Mapped[str]
+    resumed_at: Mapped[datetime | None]
+    resumed_by: Mapped[str | None]
+    allowance: Mapped[int]
+    taken_up_at: Mapped[datetime | None]
 
 
 class Status(Row):
@@ -170,6 +243,19 @@ class Device(Row):
     workload: Mapped[str]
     at: Mapped[datetime]
     gpu_model: Mapped[str | None]
+
+
+class Cold(Row):
+    """A row that left a partition's panels; `body` is all that was known of it."""
+
+    __tablename__ = "cold_rows"
+    __table_args__ = (Index("cold_rows_by_time", "evicted_at"),)
+
+    partition: Mapped[NumberKey]
+    kind: Mapped[Key]
+    key: Mapped[Key]
+    body: Mapped[bytes]
+    evicted_at: Mapped[datetime]
 
 
 class Forecast(Row):

@@ -74,6 +74,15 @@ class Metrics:
         self._unpriced = Counter(
             "emberwatch_unpriced_tokens", "Tokens that no price book knows", ["model"], registry=own
         )
+        self._gaps = Counter(
+            "emberwatch_gaps", "Gaps: messages gone from Kafka unread", ["topic", "cause"], registry=own
+        )
+        self._missing = Counter(
+            "emberwatch_events_missing",
+            "Messages gone from Kafka unread, at most, where known",
+            ["topic"],
+            registry=own,
+        )
         self._decisions = Counter(
             "emberwatch_scale_down_decisions",
             "Looks at an idle incident or its action, by what was decided and why",
@@ -82,6 +91,11 @@ class Metrics:
         )
         Info("emberwatch_build", "The running version", registry=own).info({"version": version})
         self._reasons, self._models, self._channels = _Names(), _Names(), _Names()
+        self._stopped = Gauge(
+            "emberwatch_partition_stopped", "1 while a partition is not read: too much was set aside", ["partition"],
+            registry=own,
+        )  # fmt: skip
+        self._partitions: set[int] = set()
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
 
     def consumed(self, topic: str, records: int = 1) -> None:
@@ -95,6 +109,15 @@ class Metrics:
     def rejected(self, reason: str, events: int = 1) -> None:
         """Events were set aside for one of the fixed reasons."""
         self._rejected.labels(self._reasons(reason)).inc(events)
+
+    def partition_stopped(self, partition: int, stopped: bool | None) -> None:
+        """A partition of this process is stopped, or read; None: another process has it now."""
+        if stopped is not None:
+            self._stopped.labels(str(partition)).set(float(stopped))
+            self._partitions.add(partition)
+        elif partition in self._partitions:
+            self._partitions.remove(partition)
+            self._stopped.remove(str(partition))
 
     def watermark(self, partition: int, at: datetime) -> None:
         """A partition's minutes are closed up to this moment."""
@@ -135,6 +158,11 @@ class Metrics:
     def unpriced(self, model: str, tokens: int) -> None:
         """Tokens were used that nobody could price."""
         self._unpriced.labels(self._models(model)).inc(tokens)
+
+    def lost(self, topic: str, cause: str, most_events: int) -> None:
+        """A gap was found: so many messages at most are gone, 0 where that can't be known."""
+        self._gaps.labels(topic, cause).inc()
+        self._missing.labels(topic).inc(most_events)
 
     def decided(self, reason: Why) -> None:
         """One look at a scale-down ended with this reason, for a step or for none."""

@@ -30,7 +30,7 @@ class Statuses:
         fleet.workloads.declare("status_s", "f8", 0.0)
         fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
         fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
-        fleet.devices.declare("status_owner", "i4", -1)
+        fleet.devices.declare("status_owner", "i4", -1, owner=True)
         fleet.devices.declare("recorded_s", "f8", 0.0)
 
     def take(self, fleet: Fleet, minute: Minute) -> None:
@@ -61,6 +61,10 @@ class Statuses:
         spread_s = 60.0 * (rows % minutes_spread)  # so that not all records grow old in the same minute
         recorded_s[rows[due]] = minute.end_s - np.where(changed, spread_s, 0.0)[due]
         self._sighted.update(rows[due].tolist())
+
+    def unsaid(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Workload and accelerator rows that are still to be handed over: they must not be evicted before."""
+        return frozenset(self._rows), frozenset(self._sighted)
 
     def drain_devices(self, fleet: Fleet) -> list[DeviceRow]:
         """Accelerators to be put on record, by name; those that share a row have no owner that is known."""
