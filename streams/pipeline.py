@@ -189,10 +189,14 @@ class Pipeline:
         cuts = np.flatnonzero(np.diff(ready, prepend=self.clock.watermark_ms // MINUTE_MS))
         floor = self.floor_hour
         done = 0
+        steady = self._steady(batch, begin, reasons)
+        if steady:  # no minute that closes on the way can see the difference: all of it in one step
+            self._apply(batch, begin, len(batch), reasons, begin, way)
         for cut in [*cuts.tolist(), len(ready) - 1]:
             if cut < done:
                 continue
-            self._apply(batch, begin + done, begin + cut + 1, reasons, begin, way)
+            if not steady:
+                self._apply(batch, begin + done, begin + cut + 1, reasons, begin, way)
             for number, topic in enumerate(batch.topics):
                 told = (batch.places[begin + done : begin + cut + 1] == number) & (newest_ms[done : cut + 1] > 0)
                 if told.any():
@@ -204,6 +208,28 @@ class Pipeline:
             if self.floor_hour != floor and batch.oldest_begun_ms < self.floor_hour * HOUR_MS:
                 break  # some of those that follow may have become too old
         return begin + done
+
+    def _steady(self, batch: Batch, begin: int, reasons: NDArray[np.int8]) -> bool:
+        """Whether the messages from `begin` on tell of nothing that a minute could see before its time.
+
+        That is: samples and usage of known workloads and teams, all of them usable whatever is forgotten meanwhile.
+        """
+        first = batch.first_event(begin)
+        kinds = batch.kinds[first:]
+        if not len(kinds) or not self.next_minute or not self.clock.watermark_ms or batch.faults:
+            return False
+        if self._recalled or self.facts.cold or kinds.max() > USAGE or (reasons != USABLE).any():
+            return False
+        newest_ms = max(int(batch.at_ms[first:].max()), *(own.newest_ms for own in self.clock.inputs.values()))
+        latest_floor_ms = (newest_ms // HOUR_MS - self.limits.horizon_h) * HOUR_MS
+        if batch.oldest_begun_ms < latest_floor_ms or len(self.seen) + len(kinds) > self.limits.max_identities:
+            return False
+        events: list[Any] = batch.events[first:]
+        if (kinds == kinds[0]).all():
+            return self._samples.knows(events) if kinds[0] == SAMPLE else self._usages.knows(events)
+        told = list(zip(events, kinds.tolist(), strict=True))
+        samples = [event for event, kind in told if kind == SAMPLE]
+        return self._samples.knows(samples) and self._usages.knows([event for event, kind in told if kind == USAGE])
 
     def _unusable(self, batch: Batch, begin: int) -> NDArray[np.int8]:
         """For each event of the messages from `begin` on: why its time can't be right, before it touches the clock."""

@@ -63,15 +63,21 @@ class Samples:
         self._codes.clear()
         self._disputed.clear()
 
+    def knows(self, events: Sequence[GpuSample]) -> bool:
+        """Whether all that these say of rows and teams is known, and nobody says otherwise."""
+        return not self._disputed and all(map(self._codes.numbers.__contains__, self._keys(events)))
+
+    def _keys(self, events: Sequence[GpuSample]) -> list[tuple[str, str, str | None, str | None]]:
+        if self.attribution.rules:
+            team = self.attribution.team
+            return [(e.device, e.workload, e.gpu_model, team(e.workload, e.team, e.labels)) for e in events]
+        return [(e.device, e.workload, e.gpu_model, e.team or None) for e in events]
+
     def codes(self, events: Sequence[GpuSample]) -> list[int]:
         """A number for what each sample is of; rows are made in this order."""
         if self._codes.full:
             self.clear()
-        if self.attribution.rules:
-            team = self.attribution.team
-            keys = [(e.device, e.workload, e.gpu_model, team(e.workload, e.team, e.labels)) for e in events]
-        else:
-            keys = [(e.device, e.workload, e.gpu_model, e.team or None) for e in events]
+        keys = self._keys(events)
         known = self._codes.numbers.get
         found = [known(key) for key in keys]
         if None in found:

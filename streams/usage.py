@@ -35,15 +35,21 @@ class Usages:
         self._lines.clear()
         self._disputed.clear()
 
+    def knows(self, events: Sequence[TokenUsage]) -> bool:
+        """Whether all that these say of rows and teams is known, and nobody says otherwise."""
+        return not self._disputed and all(map(self._codes.numbers.__contains__, self._keys(events)))
+
+    def _keys(self, events: Sequence[TokenUsage]) -> list[tuple[str, str | None]]:
+        if self.attribution.rules:
+            team = self.attribution.team
+            return [(e.workload, team(e.workload, e.team, e.labels)) for e in events]
+        return [(e.workload, e.team or None) for e in events]
+
     def codes(self, events: Sequence[TokenUsage]) -> list[int]:
         """A number for whose each event is; rows are made in this order."""
         if self._codes.full or len(self._lines) >= self._codes.limit:
             self.clear()
-        if self.attribution.rules:
-            team = self.attribution.team
-            keys = [(e.workload, team(e.workload, e.team, e.labels)) for e in events]
-        else:
-            keys = [(e.workload, e.team or None) for e in events]
+        keys = self._keys(events)
         known = self._codes.numbers.get
         found = [known(key) for key in keys]
         if None in found:

@@ -12,6 +12,7 @@ from console.assemble import pipelines, router
 from console.settings import parse_settings
 from console.settings_sources import Sources
 from store.facts import Facts
+from store.store import Store
 from streams.pipeline import Pipeline
 from streams.records import Record, Slice
 
@@ -34,7 +35,7 @@ detection:
 severity: {page_usd_per_hour: 3, page_usd: 1, warn_usd_per_hour: 0.01, warn_usd: 0.01}
 """
 SETTINGS = parse_settings(CONFIG, "laws.yaml", Sources(Path("."), {}))
-BUILD = pipelines(SETTINGS, router(SETTINGS))
+BUILD = pipelines(SETTINGS, router(SETTINGS), Store.open("sqlite://"))
 
 
 def pipeline() -> Pipeline:
