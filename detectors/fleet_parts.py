@@ -53,7 +53,7 @@ class FleetParts:
             self.fleet.teams, self.fleet.models, self.fleet.numbered = list(teams), list(models), int(numbered)
         except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise PanelError("these bytes are not a fleet") from error
-        self._written = {name: (crc32(body), len(body)) for name, body in _parts(self.fleet).items()}
+        self._written = {name: (crc32(body), len(body)) for name, body in parts.items()}  # a column may be new since
 
 
 def _parts(fleet: Fleet) -> dict[str, Buffer]:
