@@ -66,7 +66,9 @@ class TcpProxy:
 
     def _abort(self) -> None:
         for writer in list(self._open):
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            open_socket = writer.get_extra_info("socket")
+            if open_socket.fileno() >= 0:  # else the other side was quicker
+                open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def _listen(self) -> None:
