@@ -10,27 +10,34 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
+import aiokafka
 import faust
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from faust.serializers.codecs import Codec
+from faust.transport.drivers import TRANSPORTS
 from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from msgspec import Struct, field
 
+from streams.engine import IMPLEMENTATION, SLICES, Transport, choose
 from streams.kafka_login import NO_LOGIN, KafkaLogin
-from streams.records import Messages, Record
+from streams.pieces import MAX_UNPACKED_BYTES, Limits, Piece
+from streams.records import Messages, Refused, Slice
 from streams.topics import INPUTS
 
 log = structlog.get_logger(__name__)
 
 EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
+SLICES_WAITING = 2
+MESSAGES_WAITING = 4096
 MARK_MAX_AGE_S = 5.0  # an idle partition is asked every 1.5 s
 
 App = faust.App
@@ -47,6 +54,9 @@ class Handler(Protocol):
 
         A bad event is set aside here, and a store that is down is waited for: raising ends the process.
         """
+
+    async def refuse(self, refused: Refused) -> None:
+        """Put on record that these messages can't be had; return only when that is durable, or will be said again."""
 
     async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
         """Load what is known of these partitions, all the worker now has, and say where each topic is to be read on.
@@ -70,13 +80,29 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     session_timeout_s: float = 10.0  # a killed worker's partitions stand still this long
     metadata_max_age_s: float = 30.0
     login: KafkaLogin = NO_LOGIN
+    transport: Literal["slices", "stock"] = "slices"  # ours, where it was tested, or the one that Faust brings along
+    batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked; only our transport knows a bound
+
+
+class Unchanged(Codec):
+    """Passes on what the transport made."""
+
+    def _loads(self, s: bytes) -> bytes:
+        return s
+
+
+def transport_of(settings: KafkaSettings) -> Transport:
+    """Our transport, if it is wanted and was tested with what is installed."""
+    return choose(settings.transport, {"faust": faust.__version__, "aiokafka": aiokafka.__version__})
 
 
 def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
     """Make the Faust app without its agents: no tables, no leader, no topic of its own, no web server."""
-    return faust.App(
+    transport = transport_of(settings)
+    TRANSPORTS.aliases.setdefault(SLICES, IMPLEMENTATION)  # where no installed package names it
+    app = faust.App(
         settings.group,
-        broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
+        broker=";".join(f"{transport.scheme}://{address}" for address in settings.bootstrap.split(",")),
         broker_credentials=_credentials(settings.login),
         autodiscover=False,
         datadir=data_dir,
@@ -89,7 +115,7 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         broker_heartbeat_interval=settings.session_timeout_s * 0.3,
         broker_commit_interval=1.0,
         broker_max_poll_records=settings.slice_events,
-        stream_buffer_maxsize=4096,
+        stream_buffer_maxsize=SLICES_WAITING if transport.sliced else MESSAGES_WAITING,  # for each topic
         stream_wait_empty=False,  # waiting for an unfinished event would hang a stop for minutes
         table_standby_replicas=1,  # no tables here: it selects Faust's assignor, which keeps co-partitions together
         topic_disable_leader=True,
@@ -97,6 +123,13 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         producer_acks=-1,
         web_enabled=False,
     )
+    if transport.sliced:
+        cast("Any", app.transport).limits = Limits(
+            slice_events=settings.slice_events,
+            slice_within_s=settings.slice_within_s,
+            batch_bytes=settings.batch_bytes,
+        )
+    return app
 
 
 def _credentials(login: KafkaLogin) -> CredentialsT | None:
@@ -128,6 +161,7 @@ class Consumption:
         self._handler = handler
         self._clock = clock
         self._die = die
+        self.transport = transport_of(settings)
         self._logical = {physical: logical for logical, physical in settings.topics.items()}
         self._physical = dict(settings.topics)
         self._gate = asyncio.Lock()  # one call of the handler at a time, rebalances included
@@ -137,6 +171,7 @@ class Consumption:
         self.partitions: frozenset[int] = frozenset()
         self.fault: str | None = None  # why what is assigned is not read
         self._next: dict[Place, int] = {}  # after the last one handled
+        self._missed: dict[Place, int] = {}  # where a piece began too late, and what is before it was asked for
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         for logical, physical in settings.topics.items():
             self._add_agent(logical, physical, settings)
@@ -144,16 +179,27 @@ class Consumption:
         app.on_rebalance_complete.connect(self._on_rebalance_complete)
 
     def _add_agent(self, logical: str, physical: str, settings: KafkaSettings) -> None:
-        topic = self._app.topic(
-            physical, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
+        serializer = Unchanged() if self.transport.sliced else "raw"
+        topic = self._app.topic(physical, key_type=bytes, key_serializer="raw", value_serializer=serializer)
+
+        async def consume_slices(stream: StreamT[Piece]) -> None:
+            async for event in stream.events():
+                await self._take_piece(logical, cast("EventT[Piece]", event))
 
         async def consume(stream: StreamT[bytes]) -> None:
             slices = cast("faust.Stream[bytes]", stream)
             async for events in slices.take_events(settings.slice_events, within=settings.slice_within_s):
                 await self._take(logical, events)
 
-        self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(consume)
+        agent = consume_slices if self.transport.sliced else consume
+        self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(agent)
+
+    async def _take_piece(self, topic: str, event: EventT[Piece]) -> None:
+        """Hand a piece on; Kafka's committed offset moves over it when it is handled, whatever Faust acknowledges."""
+        with self._crash_only():
+            async with self._gate:
+                if self._is_current(event):
+                    await self._hand_on(topic, event.message.partition, cast("Piece", event.value))
 
     async def _take(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
         """Hand a slice on, partition by partition. Nothing is raised but the cancellation of a stop.
@@ -169,12 +215,49 @@ class Consumption:
                 current.sort(key=lambda event: (event.message.partition, event.message.offset))
                 for partition, group in groupby(current, key=lambda event: event.message.partition):
                     handled = list(group)
-                    now = self._clock()
-                    await self._handler.handle([_record(topic, event, now) for event in handled])
-                    self._next[(topic, partition)] = handled[-1].message.offset + 1
-                    _give_free(handled)
+                    if await self._hand_on(topic, partition, _piece(handled)):
+                        _give_free(handled)
 
-    def _is_current(self, event: EventT[bytes]) -> bool:
+    async def _hand_on(self, topic: str, partition: int, piece: Piece) -> bool:
+        """Hand a piece on; whether it is handled, now or before."""
+        place = (topic, partition)
+        now, expected = self._clock(), self._next[place]
+        if piece.after <= expected:
+            return True
+        if piece.first > expected and self.transport.sliced and not await self._is_gone(place, piece.first):
+            return False
+        new = piece.since(expected)
+        if new.refused is not None:
+            log.error("kafka_batch_refused", topic=topic, partition=partition, offset=new.first, reason=new.refused)
+            await self._handler.refuse(
+                Refused(topic, partition, first=new.first, last=new.after - 1, at=now, reason=new.refused)
+            )
+        elif new.offsets:
+            await self._handler.handle(
+                Slice(topic, partition, new.offsets, _arrived_ms(new.stamped_ms, now), new.values)
+            )
+        self._next[place] = piece.after
+        if self.transport.sliced:
+            cast("Any", self._app.consumer).handled(TP(self._physical[topic], partition), piece.after)
+        return True
+
+    async def _is_gone(self, place: Place, first: int) -> bool:
+        """Whether the log goes on at `first` only: where that isn't known yet, what lies before is asked for again."""
+        topic, partition = place
+        if self._missed.pop(place, None) == first:
+            log.error("kafka_events_expired", topic=topic, partition=partition, first=self._next[place], next=first)
+            return True
+        self._missed[place] = first
+        log.warning("kafka_slice_read_again", topic=topic, partition=partition, first=self._next[place], got=first)
+        consumer: Any = self._app.consumer
+        try:
+            await consumer.seek_wait({TP(self._physical[topic], partition): self._next[place]})
+        except (KafkaError, TimeoutError) as error:
+            del self._missed[place]
+            log.warning("kafka_offsets_not_set", reason=str(error))
+        return False
+
+    def _is_current(self, event: EventT[Any]) -> bool:
         return not self._closed and event.message.generation_id == self._generation
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
@@ -243,7 +326,7 @@ class Consumption:
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
-        self._next = {}
+        self._next, self._missed = {}, {}
         self.fault = None
         if held:
             await self._handler.revoked(set(held))
@@ -327,16 +410,21 @@ def _give_free(events: Sequence[EventT[bytes]]) -> None:
         event.message.acked = False
 
 
-def _record(topic: str, event: EventT[bytes], now: datetime) -> Record:
-    """A message arrived when Kafka dated it, and not in the future: read again, or late, it is judged the same."""
-    message = event.message
-    dated = cast("float | None", message.timestamp)  # by the broker, for topics that we made
-    arrived_at = now if not dated else min(now, datetime.fromtimestamp(dated, UTC))
-    return Record(
-        topic=topic,
-        partition=message.partition,
-        offset=message.offset,
-        arrived_at=arrived_at,
-        value=message.value or b"",
-        key=message.key,
+def _piece(events: Sequence[EventT[bytes]]) -> Piece:
+    """Messages that arrived one by one, as columns."""
+    messages = [event.message for event in events]
+    return Piece(
+        first=messages[0].offset,
+        after=messages[-1].offset + 1,
+        offsets=[message.offset for message in messages],
+        stamped_ms=[round((message.timestamp or 0.0) * 1000) for message in messages],
+        values=[message.value or b"" for message in messages],
     )
+
+
+def _arrived_ms(stamped_ms: Sequence[int], now: datetime) -> Sequence[int]:
+    """A message arrived when Kafka dated it, and not in the future: read again, or late, it is judged the same."""
+    now_ms = int(now.timestamp() * 1000)
+    if min(stamped_ms) > 0 and max(stamped_ms) <= now_ms:
+        return stamped_ms
+    return [min(ms, now_ms) if ms > 0 else now_ms for ms in stamped_ms]

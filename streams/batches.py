@@ -7,7 +7,7 @@ a batch may hold, are left out.
 
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from aiokafka.errors import CorruptRecordException
@@ -15,10 +15,8 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
-from streams.pieces import Piece
+from streams.pieces import MAX_UNPACKED_BYTES, Piece
 from streams.unpacking import Unreadable, unpacked
-
-MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 
 FRAME = struct.Struct(">qi")  # base offset, length of what follows
 MAGIC_AT, NEWEST = 16, 2
@@ -146,7 +144,7 @@ class Cursor:
                 raise Unreadable("the batch is damaged: it is shorter than its header")
             opened = self._opened_old(raw) if raw[MAGIC_AT] < NEWEST else self._opened(raw, trusted)
             if opened is not None:
-                self._records = iter(opened)
+                self._records = chain(opened)  # aiokafka's batches may be asked for their iterator once
                 return True
             self._close()
         return False
@@ -180,7 +178,9 @@ class Cursor:
             return batch
         plain = unpacked(codec, raw[HEADER_BYTES:], self._most_bytes)
         attributes = (batch.attributes & ~CODEC_MASK).to_bytes(2, "big")
-        return DefaultRecordBatch(b"".join((raw[:ATTRIBUTES_AT], attributes, raw[ATTRIBUTES_AT + 2 : HEADER_BYTES], plain)))
+        return DefaultRecordBatch(
+            b"".join((raw[:ATTRIBUTES_AT], attributes, raw[ATTRIBUTES_AT + 2 : HEADER_BYTES], plain))
+        )
 
     def _is_aborted(self, batch: Any) -> bool:
         while self._aborted and self._aborted[0][1] <= batch.base_offset:

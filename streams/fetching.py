@@ -13,11 +13,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.errors import ConsumerStoppedError
-from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.batches import MAX_UNPACKED_BYTES, BadChecksum, Batches, Cursor
-from streams.pieces import Piece, joined
+from streams.batches import BadChecksum, Batches, Cursor
+from streams.pieces import Limits, Piece, joined
 
 CHECKSUM_TRIES = 3  # a batch is fetched so often before its checksum is believed to be wrong on the disk too
 
@@ -33,15 +32,6 @@ class RawFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]  # it ships no
         _fetch.__code__, {**vars(aiokafka_fetcher), "MemoryRecords": Batches}, closure=_fetch.__closure__
     )
     _proc_fetch_request.__kwdefaults__ = _fetch.__kwdefaults__
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """How much one piece holds at most, and how long it is waited for."""
-
-    slice_events: int = 2000
-    slice_within_s: float = 0.25
-    slice_bytes: int = 4 * 1024 * 1024  # enough is gathered when so much was fetched
-    batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked
 
 
 class Reader:

@@ -21,7 +21,7 @@ from store.progress import Claim
 from store.store import Store
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 
 log = structlog.get_logger()
 
@@ -118,6 +118,17 @@ class Keeper:
                 held.pipeline.observe(batch, self.behind(partition), self.clock())
                 held.uncommitted += len(batch)
                 await self._commit_if_due(partition, held)
+
+    async def refuse(self, refused: Refused) -> None:
+        """Put on record that these messages can't be had, and read on behind them."""
+        held = self.held.get(refused.partition)
+        if held is None:  # its next owner comes upon them too
+            return
+        async with held.lock:
+            if self.held.get(refused.partition) is held:
+                held.pipeline.refuse(refused)
+                held.uncommitted += 1
+                await self._commit_if_due(refused.partition, held)
 
     async def tick(self) -> None:
         """Time passes without messages: silent inputs let the clock go on; what is in memory is written.

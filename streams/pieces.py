@@ -1,9 +1,20 @@
-"""A stretch of a partition's log as a transport reads it. No transport is known here."""
+"""A stretch of a partition's log as a transport reads it, and its bounds. No transport is known here."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
 from msgspec import Struct
+
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much one piece holds at most, and how long it is waited for."""
+
+    slice_events: int = 2000
+    slice_within_s: float = 0.25
+    slice_bytes: int = 4 * 1024 * 1024  # enough is gathered when so much was fetched
+    batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked
 
 
 class Piece(Struct, frozen=True, gc=False):

@@ -6,16 +6,16 @@ that hands messages on; it merely finds a piece of a log where it expects a reco
 """
 
 from collections.abc import Collection, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
-from streams.fetching import Limits, Pieces, Reader
-from streams.pieces import Piece
+from streams.fetching import Pieces, Reader
+from streams.pieces import Limits, Piece
 
 
-class SliceThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # it ships no types
+class SliceThread(stock.AIOKafkaConsumerThread):
     """The thread that fetches; what it hands over are pieces."""
 
     _reader: Reader
@@ -23,18 +23,19 @@ class SliceThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # it shi
     async def on_start(self) -> None:
         """Start the client, and take its fetcher over before it has anything to fetch."""
         await super().on_start()
-        self._reader = Reader(self._consumer._fetcher, self.transport.limits, lambda: self.app.consumer_generation_id)
+        client, transport = self._ensure_consumer(), cast("SliceTransport", self.transport)
+        self._reader = Reader(client._fetcher, transport.limits, lambda: self.app.consumer_generation_id)
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: Collection[TP], timeout: float = 1.0, max_records: int | None = None
+        self, consumer: Any, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
     ) -> Pieces:
         if not self.consumer.flow_active:
             return {}
         with consumer._fetcher._subscriptions.fetch_context():
-            return await self._reader.read(active_partitions, timeout)
+            return await self._reader.read(active_partitions, timeout or 0.0)
 
 
-class SliceConsumer(stock.Consumer):  # type: ignore[misc]  # it ships no types
+class SliceConsumer(stock.Consumer):
     """Faust's consumer, told by `handled` how far Kafka's committed offset may go."""
 
     Thread: ClassVar[type[SliceThread]] = SliceThread
@@ -52,21 +53,24 @@ class SliceConsumer(stock.Consumer):  # type: ignore[misc]  # it ships no types
         return self.Thread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Piece) -> ConsumerMessage:
-        size_bytes = sum(map(len, record.values))
-        return ConsumerMessage(
-            tp.topic,
-            tp.partition,
-            record.after - 1,
-            record.stamped_ms[-1] / 1000.0 if record.stamped_ms else None,
-            None,
-            None,
-            None,
-            record,
-            None,
-            0,
-            size_bytes,
-            tp,
-            generation_id=record.generation,
+        make: Any = ConsumerMessage  # Faust takes a value for bytes, and passes it on as it is
+        return cast(
+            "ConsumerMessage",
+            make(
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=record.after - 1,
+                timestamp=record.stamped_ms[-1] / 1000.0 if record.stamped_ms else None,
+                timestamp_type=None,
+                headers=None,
+                key=None,
+                value=record,
+                checksum=None,
+                serialized_key_size=0,
+                serialized_value_size=sum(map(len, record.values)),
+                tp=tp,
+                generation_id=record.generation,
+            ),
         )
 
     def _filter_tps_with_pending_acks(self, topics: Collection[TP | str] | None = None) -> Iterator[TP]:
@@ -97,7 +101,7 @@ class SliceConsumer(stock.Consumer):  # type: ignore[misc]  # it ships no types
             super().verify_event_path(now, tp)
 
 
-class SliceTransport(stock.Transport):  # type: ignore[misc]  # it ships no types
+class SliceTransport(stock.Transport):
     """What `slices://` stands for."""
 
     Consumer: ClassVar[type[SliceConsumer]] = SliceConsumer

@@ -39,7 +39,9 @@ def unpacked(codec: int, packed: bytes | memoryview, most_bytes: int) -> bytes:
     except (zlib.error, cramjam.DecompressionError, struct.error, ValueError) as error:
         raise Unreadable(f"the batch is not sound {name}") from error
     if plain is None:
-        raise Unreadable(f"the batch ({name}, {len(packed)} bytes) is damaged or unpacks to more than {most_bytes} bytes")
+        raise Unreadable(
+            f"the batch ({name}, {len(packed)} bytes) is damaged or unpacks to more than {most_bytes} bytes"
+        )
     return plain
 
 
