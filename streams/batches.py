@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import KafkaError
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
@@ -124,7 +124,7 @@ class Cursor:
         wanted = most - len(rows)
         try:
             found = list(islice(self._records or (), wanted))
-        except (CorruptRecordException, ValueError, OverflowError) as error:
+        except (KafkaError, ValueError, OverflowError) as error:
             raise Unreadable("the batch is damaged: its messages can't be told apart") from error
         ended = len(found) < wanted
         if found:

@@ -160,9 +160,9 @@ def test_every_record_reaches_the_handler_once_with_its_place_and_in_order(setti
     assert {topic: handler.offsets(topic) for topic in INPUTS} == {
         topic: {p: list(range(50)) for p in range(3)} for topic in INPUTS
     }
-    assert {
-        (r.value, r.arrived_at) for r in handler.records if r.topic == "token.usage" and r.partition == 2
-    } == {(f"2-{i}".encode(), NOON) for i in range(50)}
+    assert {(r.value, r.arrived_at) for r in handler.records if r.topic == "token.usage" and r.partition == 2} == {
+        (f"2-{i}".encode(), NOON) for i in range(50)
+    }
     assert handler.revocations == [{0, 1, 2}]
 
 
