@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from store import tables
 from store.changes import write_changes
 from store.charges import write_charges
+from store.cold import delete_cold, write_cold
 from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
@@ -26,6 +27,10 @@ OFFSETS = table_of(tables.Offset).c
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
 
+Parts = Mapping[str, bytes | memoryview | None]
+"""Parts of a snapshot by name; None takes one away."""
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """A partition as its new owner finds it: go on from `offsets` (topic to next offset) with `snapshot`."""
 
@@ -34,7 +39,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
 
 
-def _write_parts(connection: Connection, partition: int, parts: Mapping[str, bytes | None], now: datetime) -> None:
+def _write_parts(connection: Connection, partition: int, parts: Parts, now: datetime) -> None:
     """Set each part; take away those that are None."""
     gone = [{"gone": name} for name, body in parts.items() if body is None]
     if gone:
@@ -88,7 +93,7 @@ class ProgressPart(Part):
         epoch: int,
         facts: Facts,
         *,
-        snapshot: Mapping[str, bytes | None] | None,
+        snapshot: Parts | None,
         offsets: Mapping[str, int],
         now: datetime,
         watermark: datetime | None = None,
@@ -118,6 +123,8 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+            delete_cold(connection, facts.warmed)
+            write_cold(connection, facts.cold)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

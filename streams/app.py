@@ -171,6 +171,8 @@ class Consumption:
         self.partitions: frozenset[int] = frozenset()
         self.fault: str | None = None  # why what is assigned is not read
         self._next: dict[Place, int] = {}  # after the last one handled
+        self._left: set[Place] = set()  # of stopped partitions: to be read again from the first one not handled
+        self._back_to: dict[Place, int] = {}  # sought, and not seen yet
         self._missed: dict[Place, int] = {}  # where a piece began too late, and what is before it was asked for
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         for logical, physical in settings.topics.items():
@@ -222,8 +224,13 @@ class Consumption:
         """Hand a piece on; whether it is handled, now or before."""
         place = (topic, partition)
         now, expected = self._clock(), self._next[place]
+        if partition in self._stopped():
+            return await self._leave_out(place, piece, now)
         if piece.after <= expected:
             return True
+        if place in self._back_to and piece.first > self._back_to[place]:
+            return False  # it was on its way before the transport went back
+        self._back_to.pop(place, None)
         if piece.first > expected and self.transport.sliced and not await self._is_gone(place, piece.first):
             return False
         new = piece.since(expected)
@@ -236,10 +243,57 @@ class Consumption:
             await self._handler.handle(
                 Slice(topic, partition, new.offsets, _arrived_ms(new.stamped_ms, now), new.values)
             )
+        if partition in self._stopped():
+            self._pause(place)
+            return False
         self._next[place] = piece.after
         if self.transport.sliced:
             cast("Any", self._app.consumer).handled(TP(self._physical[topic], partition), piece.after)
         return True
+
+    def _stopped(self) -> Mapping[int, str]:
+        """Partitions that the handler does not take for now, and why."""
+        return cast("Mapping[int, str]", getattr(self._handler, "stopped", {}))
+
+    async def _leave_out(self, place: Place, piece: Piece, now: datetime) -> bool:
+        """Show the handler what it does not take, so that it knows where to go on; it is read again."""
+        topic, partition = place
+        self._pause(place)
+        if piece.offsets:
+            await self._handler.handle(
+                Slice(topic, partition, piece.offsets, _arrived_ms(piece.stamped_ms, now), piece.values)
+            )
+        return False
+
+    def _pause(self, place: Place) -> None:
+        """Fetch no more of a partition, of any topic, and keep in mind that this place has to be read again."""
+        self._left.add(place)
+        topics = self._physical.values()
+        self._app.consumer.pause_partitions({TP(topic, place[1]) for topic in topics})
+
+    async def go_on(self) -> None:
+        """Go back to the first message that was not handled, where a partition is no longer stopped."""
+        with self._crash_only():
+            async with self._gate:
+                for partition in sorted({partition for _, partition in self._left} - set(self._stopped())):
+                    await self._read_again(partition)
+
+    async def _read_again(self, partition: int) -> None:
+        consumer: Any = self._app.consumer
+        starts = {place: self._next[place] for place in sorted(self._left) if place[1] == partition}
+        try:
+            await consumer.seek_wait({TP(self._physical[topic], partition): at for (topic, _), at in starts.items()})
+        except (KafkaError, TimeoutError) as error:
+            log.warning("kafka_offsets_not_set", reason=str(error))
+            return
+        for (topic, _), at in starts.items():
+            if hasattr(self._handler, "read_from"):
+                self._handler.read_from(topic, partition, at)
+        if not self.transport.sliced:
+            self._back_to |= starts
+        self._left -= set(starts)
+        consumer.resume_partitions({TP(topic, partition) for topic in self._physical.values()})
+        log.info("kafka_partition_resumed", partition=partition)
 
     async def _is_gone(self, place: Place, first: int) -> bool:
         """Whether the log goes on at `first` only: where that isn't known yet, what lies before is asked for again."""
@@ -326,7 +380,7 @@ class Consumption:
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
-        self._next, self._missed = {}, {}
+        self._next, self._missed, self._back_to, self._left = {}, {}, {}, set()
         self.fault = None
         if held:
             await self._handler.revoked(set(held))

@@ -13,7 +13,8 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from streams.app import EXIT_CRASHED, App, Consumption, Handler, KafkaSettings, build_app
+from streams.app import EXIT_CRASHED, App, Consumption, Handler, KafkaSettings, build_app, transport_of
+from streams.engine import Transport
 from streams.topics import KafkaUnreachable
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ class Worker:
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
+        if self.transport.reason is not None:
+            log.warning("kafka_transport_is_stock", reason=self.transport.reason)
         if not await self._topics_exist():
             return 0
         with tempfile.TemporaryDirectory(prefix="emberwatch-") as data_dir:
@@ -67,6 +70,16 @@ class Worker:
         """Begin a clean stop; asking again changes nothing."""
         log.info("worker_stopping")
         self._stop.set()
+
+    async def go_on(self) -> None:
+        """Read what was left out of partitions that were stopped, and no longer are. To be called now and then."""
+        if self._consumption is not None:
+            await self._consumption.go_on()
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that carries the messages, and why it is not ours, if it is not."""
+        return transport_of(self._settings)
 
     @property
     def unready(self) -> str | None:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
@@ -41,6 +43,8 @@ class Keeping:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.refused: list[Refused] = []
+        self.stopped: dict[int, str] = {}
+        self.left_out: list[Record] = []
         self.stored: dict[Place, int] = {}
         self.assignments: list[set[int]] = []
         self.revocations: list[set[int]] = []
@@ -52,6 +56,9 @@ class Keeping:
         records = records_of(messages)
         self.busy.set()
         await self.may_handle.wait()
+        if records[0].partition in self.stopped:
+            self.left_out.extend(records)
+            return
         self.records.extend(records)
         self.stored[(records[0].topic, records[0].partition)] = records[-1].offset + 1
 
@@ -349,6 +356,76 @@ def test_messages_without_value_or_key_arrive_too(settings: KafkaSettings) -> No
     asyncio.run(scenario())
 
     assert [(r.offset, r.value) for r in handler.records] == [(0, b""), (1, b"v"), (2, b""), (3, b"\x00\xff")]
+
+
+def test_a_stopped_partition_is_not_committed_holds_up_no_other_and_is_read_on_when_it_goes_on(
+    settings: KafkaSettings,
+) -> None:
+    make_topics(settings, partitions=2)
+    handler = Keeping()
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await asyncio.to_thread(publish, settings, "gpu.samples", 10, 2)
+            await until(lambda: len(handler.records) == 20)
+            handler.stopped[0] = "too much of it is malformed"
+            for _ in range(3):
+                await asyncio.to_thread(publish, settings, "gpu.samples", 10, 2)
+            await until(lambda: len(handler.records) == 50 and handler.left_out)
+            await worker.go_on()
+            await until(lambda: committed(settings, "gpu.samples", 1) == 40)
+            assert committed(settings, "gpu.samples", 0) == 10
+            assert not worker.caught_up("gpu.samples", 0)
+            handler.stopped.clear()
+            await worker.go_on()
+            await asyncio.to_thread(publish, settings, "token.usage", 10, 2)
+            await until(lambda: len(handler.records) >= 100)
+            await until(lambda: worker.caught_up("gpu.samples", 0))
+
+    asyncio.run(scenario())
+
+    assert handler.offsets("gpu.samples") == {0: list(range(40)), 1: list(range(40))}
+    assert handler.offsets("token.usage") == {0: list(range(10)), 1: list(range(10))}
+    assert committed(settings, "gpu.samples", 0) == 40
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_that_unpacks_to_too_much_is_put_on_record_and_reading_goes_on_behind_it(
+    kafka_broker: str, codec: str
+) -> None:
+    mark = uuid.uuid4().hex[:12]
+    settings = KafkaSettings(
+        bootstrap=kafka_broker,
+        group=f"group-{mark}",
+        topics={name: f"{name}.{mark}" for name in INPUTS},
+        slice_within_s=0.05,
+        batch_bytes=100_000,
+    )
+    make_topics(settings, partitions=1)
+    topic, reply = settings.topics["ops.changes"], AdminClient({"bootstrap.servers": kafka_broker})
+    kept_packed = ConfigEntry("compression.type", "producer", incremental_operation=AlterConfigOpType.SET)
+    for done in reply.incremental_alter_configs(
+        [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[kept_packed])]
+    ).values():
+        done.result(10)
+    producer = Producer({"bootstrap.servers": kafka_broker, "compression.type": codec, "linger.ms": 0})
+    for value in (b"before", bytes(500_000), b"behind"):
+        producer.produce(topic, value)
+        producer.flush(10)
+    handler = Keeping()
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await until(lambda: worker.caught_up("ops.changes", 0))
+
+    asyncio.run(scenario())
+
+    assert [(one.offset, one.value) for one in handler.records] == [(0, b"before"), (2, b"behind")]
+    (refused,) = handler.refused
+    assert (refused.topic, refused.partition, refused.first, refused.last) == ("ops.changes", 0, 1, 1)
+    assert refused.reason.startswith(f"the batch ({codec}, ")
+    assert refused.reason.endswith("is damaged or unpacks to more than 100000 bytes")
+    assert committed(settings, "ops.changes", 0) == 3
 
 
 def test_two_workers_share_the_partitions_and_each_holds_the_same_ones_of_every_topic(settings: KafkaSettings) -> None:
