@@ -6,8 +6,10 @@ a batch may hold, are left out.
 """
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -18,6 +20,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from streams.pieces import MAX_UNPACKED_BYTES, Piece
 from streams.unpacking import Unreadable, unpacked
 
+ROW, COLUMNS = attrgetter("offset", "timestamp", "value"), 3
 FRAME = struct.Struct(">qi")  # base offset, length of what follows
 MAGIC_AT, NEWEST = 16, 2
 ATTRIBUTES_AT, HEADER_BYTES = 21, 61  # of a batch in the newest format
@@ -98,7 +101,11 @@ class Cursor:
         first = self.next_fetch_offset
         rows: list[Any] = []
         try:
-            while self._fault is None and len(rows) < most and (self._records is not None or self._open(trusted)):
+            while (
+                self._fault is None
+                and len(rows) < most * COLUMNS
+                and (self._records is not None or self._open(trusted))
+            ):
                 self._read(rows, most)
         except Unreadable as fault:
             self._fault = str(fault)
@@ -110,27 +117,27 @@ class Cursor:
         self._spent = self._records is None and self._batches.peek() is None
         if self.next_fetch_offset == first:
             return None
-        values = [row.value for row in rows]
+        values = rows[2::COLUMNS]
         return Piece(
             first=first,
             after=self.next_fetch_offset,
-            offsets=[row.offset for row in rows],
-            stamped_ms=[row.timestamp for row in rows],
+            offsets=rows[0::COLUMNS],
+            stamped_ms=rows[1::COLUMNS],
             values=values if None not in values else [value or b"" for value in values],
         )
 
     def _read(self, rows: list[Any], most: int) -> None:
-        """Add rows of the open batch."""
-        wanted = most - len(rows)
+        """Add rows of the open batch, as offset, time and value in turn: no row is kept for the collector to visit."""
+        wanted = most - len(rows) // COLUMNS
         try:
-            found = list(islice(self._records or (), wanted))
+            found = list(chain.from_iterable(map(ROW, islice(self._records or (), wanted))))
         except (KafkaError, ValueError, OverflowError) as error:
             raise Unreadable("the batch is damaged: its messages can't be told apart") from error
-        ended = len(found) < wanted
+        ended = len(found) < wanted * COLUMNS
         if found:
-            after = found[-1].offset + 1
-            if found[0].offset < self.next_fetch_offset:
-                found = [row for row in found if row.offset >= self.next_fetch_offset]
+            after = found[-COLUMNS] + 1
+            if found[0] < self.next_fetch_offset:
+                del found[: bisect_left(found[::COLUMNS], self.next_fetch_offset) * COLUMNS]
             rows += found
             self.next_fetch_offset = max(self.next_fetch_offset, after)
         if ended:
