@@ -29,7 +29,7 @@ from streams.gaps import Log
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.poison import PoisonGuard, PoisonLimit, Trip
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 
 log = structlog.get_logger()
 
@@ -277,6 +277,17 @@ class Keeper:
     def stopped_in_words(self) -> str | None:
         """Which partitions are not read, and why; None while all are."""
         return "; ".join(reason for _, reason in sorted(self.stopped.items())) or None
+
+    async def refuse(self, refused: Refused) -> None:
+        """Put on record that these messages can't be had, and read on behind them."""
+        held = self.held.get(refused.partition)
+        if held is None:  # its next owner comes upon them too
+            return
+        async with held.lock:
+            if self.held.get(refused.partition) is held:
+                held.pipeline.refuse(refused)
+                held.uncommitted += 1
+                await self._commit_if_due(refused.partition, held)
 
     async def _observe(self, partition: int, held: Held, messages: Messages) -> None:
         pipeline = held.pipeline

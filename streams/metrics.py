@@ -90,6 +90,7 @@ class Metrics:
             registry=own,
         )
         Info("emberwatch_build", "The running version", registry=own).info({"version": version})
+        self._transport = Info("emberwatch_transport", "What carries the messages from Kafka, and why", registry=own)
         self._reasons, self._models, self._channels = _Names(), _Names(), _Names()
         self._stopped = Gauge(
             "emberwatch_partition_stopped", "1 while a partition is not read: too much was set aside", ["partition"],
@@ -97,6 +98,10 @@ class Metrics:
         )  # fmt: skip
         self._partitions: set[int] = set()
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
+
+    def transport(self, name: str, reason: str | None) -> None:
+        """Messages come by this transport; the reason is that why it is not the fast one."""
+        self._transport.info({"name": name, "reason": reason or ""})
 
     def consumed(self, topic: str, records: int = 1) -> None:
         """Records were read from an input."""
