@@ -53,6 +53,7 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
         metrics=parts.metrics,
         dead_letters=patiently(dead),
         behind=behind,
+        pressure=parts.pressure,
     )
     worker = Worker(
         KafkaSettings(
@@ -66,7 +67,6 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
         clock=assemble.now_utc,
     )
     parts.health.register("kafka", lambda: worker.unready)
-    parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
     ended, stop = Event(), asyncio.Event()
     working = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select, tuple_
 
 from store import tables
 from store.database import Part
@@ -61,3 +61,18 @@ class RejectsPart(Part):
         )
         with self._database.reading() as connection:
             return [_reject(row) for row in connection.execute(query).mappings()]
+
+    def bound_rejects(self, most: int, most_bytes: int) -> int:
+        """Keep the newest rejects, `most` of them with `most_bytes` of payload; forget the others, and say how many."""
+        key = (REJECTS.topic, REJECTS.partition, REJECTS.log_offset, REJECTS.place)
+        newest = (REJECTS.at.desc(), REJECTS.log_offset.desc(), *key)
+        ranked = select(
+            *key,
+            func.row_number().over(order_by=newest).label("rank"),
+            func.sum(func.length(REJECTS.payload)).over(order_by=newest, rows=(None, 0)).label("bytes"),
+        ).subquery()
+        beyond = select(*(ranked.c[column.name] for column in key)).where(
+            (ranked.c.rank > most) | (ranked.c.bytes > most_bytes)
+        )
+        with self._database.writing() as connection:
+            return connection.execute(delete(table_of(tables.Reject)).where(tuple_(*key).in_(beyond))).rowcount

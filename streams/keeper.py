@@ -19,6 +19,7 @@ from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.progress import Claim
 from store.store import Store
+from streams.back_pressure import BackPressure
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.records import Messages, Record, Slice
@@ -66,6 +67,7 @@ class Keeper:
         behind: Behind = no_unread,
         commit_every_s: float = 1.0,
         commit_every: int = 20_000,
+        pressure: BackPressure | None = None,
     ) -> None:
         """`dead_letters`: where rejects go instead of the store. `behind`: which topics have unread messages."""
         self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
@@ -73,9 +75,14 @@ class Keeper:
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
         self.held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
-        self.waiting_for_store = False
+        self.pressure = pressure or BackPressure()
         self._followed_s = float("-inf")
         self._furthest: datetime | None = None
+
+    @property
+    def waiting_for_store(self) -> bool:
+        """Whether input waits because the store can't be used."""
+        return self.pressure.store_away
 
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
@@ -142,7 +149,9 @@ class Keeper:
             try:
                 self._furthest = await asyncio.to_thread(self.store.high_watermark)
             except StoreUnavailable as error:
-                log.warning("store_unavailable", reason=str(error))
+                self.pressure.away(error, "follow")
+            else:
+                self.pressure.back("follow")
         known = [self._furthest, *(held.pipeline.watermark for held in self.held.values())]
         furthest = max((at for at in known if at is not None), default=None)
         if furthest is not None:
@@ -199,13 +208,16 @@ class Keeper:
         wait_s = 0.5
         while True:
             try:
-                await self._commit(partition, held, facts, snapshot)
+                try:
+                    with self.pressure.writing():
+                        await self._commit(partition, held, facts, snapshot)
+                except AlreadyOpen as error:
+                    await self._end_orphan(error, facts)
+                    continue
             except StoreUnavailable as error:
-                wait_s = await self._wait(error, wait_s)
-            except AlreadyOpen as error:
-                await self._end_orphan(error, facts)
+                wait_s = await self._wait(error, "commit", wait_s)
             else:
-                self.waiting_for_store = False
+                self.pressure.back("commit")
                 return
 
     async def _end_orphan(self, error: AlreadyOpen, facts: Facts) -> None:
@@ -224,14 +236,13 @@ class Keeper:
             try:
                 claim = await asyncio.to_thread(self.store.claim_partition, partition, self.owner, self.clock())
             except StoreUnavailable as error:
-                wait_s = await self._wait(error, wait_s)
+                wait_s = await self._wait(error, "claim", wait_s)
             else:
-                self.waiting_for_store = False
+                self.pressure.back("claim")
                 return claim
 
-    async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
-        self.waiting_for_store = True
-        log.warning("store_unavailable", reason=str(error), retry_in_s=wait_s)
+    async def _wait(self, error: StoreUnavailable, doing: str, wait_s: float) -> float:
+        self.pressure.away(error, doing)
         await asyncio.sleep(wait_s)
         return min(wait_s * 2, LONGEST_WAIT_S)
 

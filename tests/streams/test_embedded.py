@@ -139,11 +139,11 @@ def test_a_store_that_is_away_while_reading_loses_nothing(store):
         def __getattr__(self, name):
             return getattr(store, name)
 
-        def inbox_read(self, after_offset: int, limit: int) -> list[InboxRow]:
+        def inbox_read(self, after_offset: int, limit: int, most_bytes: int) -> list[InboxRow]:
             if self.left:
                 self.left -= 1
                 raise StoreUnavailable("away")
-            return store.inbox_read(after_offset, limit)
+            return store.inbox_read(after_offset, limit, most_bytes)
 
     embedded = runner(Away())
     embedded.append([encoded(gpu())])
