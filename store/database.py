@@ -24,7 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from store.errors import StoreError, StoreUnavailable, Trouble
 from store.migrate import migrate
 
-BUSY_TIMEOUT_S = 30.0  # the longest wait for another writer
+BUSY_TIMEOUT_S = 10.0  # the longest wait for another writer; whoever must write tries again
 POSTGRES_DEFAULTS = {
     "application_name": "emberwatch",
     "connect_timeout": "10",
@@ -47,6 +47,7 @@ class Database:
         self._one_connection = isinstance(engine.pool, StaticPool)
         self._one_writer = engine.dialect.name == "sqlite"
         self._lock = RLock()
+        self._locked_out = False  # whether another program kept the latest writer from its turn
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -81,10 +82,18 @@ class Database:
         with ExitStack() as stack:
             if alone:
                 if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
-                    raise StoreUnavailable(f"the store stayed busy for {BUSY_TIMEOUT_S:g} s; try again", Trouble.LOCKED)
+                    trouble = Trouble.LOCKED if self._locked_out else Trouble.BUSY
+                    raise StoreUnavailable(f"the store stayed busy for {BUSY_TIMEOUT_S:g} s; try again", trouble)
                 stack.callback(self._lock.release)
             stack.enter_context(_own_errors())
-            yield stack.enter_context(engine.begin())
+            try:
+                connection = stack.enter_context(engine.begin())
+            except DBAPIError as error:
+                self._locked_out = _trouble(error.orig) is Trouble.LOCKED
+                raise
+            if alone:
+                self._locked_out = False
+            yield connection
 
 
 @contextmanager
@@ -122,7 +131,7 @@ SQLITE_TROUBLES = {
 POSTGRES_TROUBLES = {"53100": Trouble.FULL, "25006": Trouble.READ_ONLY, "55P03": Trouble.LOCKED}
 
 
-def _trouble(cause: BaseException) -> Trouble:
+def _trouble(cause: BaseException | None) -> Trouble:
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorcode", 0)
         return SQLITE_TROUBLES.get(code & 0xFF, Trouble.UNREACHABLE)  # the upper bits only say more of the same

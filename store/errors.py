@@ -7,6 +7,7 @@ class Trouble(StrEnum):
     """Why the database can't be used just now."""
 
     UNREACHABLE = "unreachable"
+    BUSY = "busy"
     LOCKED = "locked"
     FULL = "full"
     READ_ONLY = "read_only"
@@ -19,6 +20,7 @@ class Trouble(StrEnum):
 
 _REMEDIES = {
     Trouble.UNREACHABLE: "start the database, or check store.url and the network between",
+    Trouble.BUSY: "wait; where it goes on, give the service a faster disk",
     Trouble.LOCKED: "end the program that holds the database locked (a sqlite3 shell, a backup, a long transaction)",
     Trouble.FULL: "free space on the database's disk",
     Trouble.READ_ONLY: "let the database take writes, or point store.url at the primary: this one is read-only",

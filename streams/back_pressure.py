@@ -18,10 +18,11 @@ log = structlog.get_logger()
 
 SLOW_S = 2.0  # a write that takes longer is slow
 SAY_EVERY_S = 15.0  # the same trouble
-UNANSWERED_S = 10.0  # a write under way for longer makes the service unready
+UNANSWERED_S = 5.0  # a write under way for longer makes the service unready
 
 _WORDS = {
     Trouble.UNREACHABLE: "can't be reached",
+    Trouble.BUSY: "is busy with other writes of this service",
     Trouble.LOCKED: "is locked by another program",
     Trouble.FULL: "has no space left",
     Trouble.READ_ONLY: "takes no writes",
