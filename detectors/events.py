@@ -15,9 +15,8 @@ Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 Tokens = Annotated[int, Meta(ge=0, le=10**12)]  # of one event: more is a wrong unit, and no price of it would be one
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
-WorkloadName = Annotated[
-    str, Meta(min_length=3, max_length=512, pattern=r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*\Z")
-]
+WORKLOAD_PATTERN = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]*/[^/\x00-\x1f]*\Z"
+WorkloadName = Annotated[str, Meta(min_length=3, max_length=512, pattern=WORKLOAD_PATTERN)]
 Labels = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=256)]],
     Meta(max_length=32),

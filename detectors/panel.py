@@ -140,6 +140,8 @@ class Fleet:
         self.models: list[str | None] = []  # by device row
         self.devices.declare("workload", "i4", -1)
         self.devices.declare("usd_per_hour", "f8", 0.0)
+        self.devices.declare("number", "i8", -1)  # an accelerator keeps it, wherever its row may be; -1: none yet
+        self.numbered = 0
         self.workloads.declare("crowded", "?", False)  # has an accelerator that shares the overflow row
 
     def workload(self, name: str, team: str | None) -> int:
@@ -162,18 +164,26 @@ class Fleet:
             self.workloads.column("crowded")[workload] = True
         return row
 
+    def number(self, row: int) -> int:
+        """The lasting number of the accelerator of a device row, which no other ever has."""
+        numbers = self.devices.column("number")
+        if numbers[row] < 0:
+            numbers[row] = self.numbered
+            self.numbered += 1
+        return int(numbers[row])
+
     def to_bytes(self) -> bytes:
         """All panels and what goes with their rows."""
         panels = [panel.to_bytes() for panel in (self.workloads, self.devices, self.pairs)]
-        return msgspec.msgpack.encode((panels, self.teams, self.models))
+        return msgspec.msgpack.encode((panels, self.teams, self.models, self.numbered))
 
     def load(self, data: bytes) -> None:
         """Take what `to_bytes` wrote. Raises PanelError for anything else."""
         try:
-            (workloads, devices, pairs), teams, models = msgspec.msgpack.decode(data)
+            (workloads, devices, pairs), teams, models, numbered = msgspec.msgpack.decode(data)
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise PanelError("these bytes are not a fleet") from error
         self.workloads.load(workloads)
         self.devices.load(devices)
         self.pairs.load(pairs)
-        self.teams, self.models = list(teams), list(models)
+        self.teams, self.models, self.numbered = list(teams), list(models), int(numbered)

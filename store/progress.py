@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from store import tables
 from store.changes import write_changes
@@ -21,7 +21,7 @@ from store.status import write_forecasts, write_statuses
 from store.upsert import insert_into, table_of, upsert
 
 PROGRESS = table_of(tables.Progress).c
-SNAPSHOTS = table_of(tables.Snapshot).c
+PARTS = table_of(tables.SnapshotPart).c
 OFFSETS = table_of(tables.Offset).c
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
@@ -30,8 +30,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     """A partition as its new owner finds it: go on from `offsets` (topic to next offset) with `snapshot`."""
 
     epoch: int
-    snapshot: bytes | None
+    snapshot: dict[str, bytes] | None  # its parts by name; None where there is none yet
     offsets: dict[str, int]
+
+
+def _write_parts(connection: Connection, partition: int, parts: Mapping[str, bytes | None], now: datetime) -> None:
+    """Set each part; take away those that are None."""
+    gone = [{"gone": name} for name, body in parts.items() if body is None]
+    if gone:
+        connection.execute(
+            delete(table_of(tables.SnapshotPart)).where(PARTS.partition == partition, PARTS.name == bindparam("gone")),
+            gone,
+        )
+    kept = [
+        {"partition": partition, "name": name, "taken_at": now, "body": body}
+        for name, body in parts.items()
+        if body is not None
+    ]
+    upsert(connection, tables.SnapshotPart, kept)
 
 
 def _fence(connection: Connection, partition: int, epoch: int, now: datetime, watermark: datetime | None) -> None:
@@ -60,10 +76,11 @@ class ProgressPart(Part):
                 set_={"epoch": PROGRESS.epoch + 1, "owner": owner, "claimed_at": now},
             )
             epoch = connection.execute(statement.returning(PROGRESS.epoch)).scalar_one()
-            snapshot = connection.scalar(select(SNAPSHOTS.body).where(SNAPSHOTS.partition == partition))
+            parts = select(PARTS.name, PARTS.body).where(PARTS.partition == partition).order_by(PARTS.name)
+            snapshot = {name: body for name, body in connection.execute(parts)}  # noqa: C416
             query = select(OFFSETS.topic, OFFSETS.next_offset).where(OFFSETS.partition == partition)
             offsets = {topic: offset for topic, offset in connection.execute(query.order_by(OFFSETS.topic))}  # noqa: C416
-            return Claim(epoch=epoch, snapshot=snapshot, offsets=offsets)
+            return Claim(epoch=epoch, snapshot=snapshot or None, offsets=offsets)
 
     def commit(
         self,
@@ -71,20 +88,21 @@ class ProgressPart(Part):
         epoch: int,
         facts: Facts,
         *,
-        snapshot: bytes | None,
+        snapshot: Mapping[str, bytes | None] | None,
         offsets: Mapping[str, int],
         now: datetime,
         watermark: datetime | None = None,
     ) -> None:
-        """Write the snapshot (None: keep the last), the offsets and the facts: all, or nothing.
+        """Write the parts of the snapshot that changed (None for a part that is no more), the offsets and the facts.
 
-        Facts are absolute, so that writing them again changes nothing. Raises Fenced where the partition has a
-        newer owner, AlreadyOpen where a second incident would open for a condition, and StoreUnavailable.
+        All, or nothing. Facts are absolute, so that writing them again changes nothing. Raises Fenced where the
+        partition has a newer owner, AlreadyOpen where a second incident would open for a condition, and
+        StoreUnavailable.
         """
         with self._database.writing() as connection:
             _fence(connection, partition, epoch, now, watermark)
             if snapshot is not None:
-                upsert(connection, tables.Snapshot, [{"partition": partition, "taken_at": now, "body": snapshot}])
+                _write_parts(connection, partition, snapshot, now)
             upsert(
                 connection,
                 tables.Offset,

@@ -42,12 +42,13 @@ class Progress(Row):
     watermark_at: Mapped[datetime | None]  # event time up to which the partition is complete
 
 
-class Snapshot(Row):
-    """The latest snapshot of a partition's panels: apart, so that a commit without one need not rewrite it."""
+class SnapshotPart(Row):
+    """A part of a partition's latest snapshot: in parts, so that a commit rewrites only what has changed."""
 
-    __tablename__ = "snapshots"
+    __tablename__ = "snapshot_parts"
 
     partition: Mapped[int] = mapped_column(ForeignKey("progress.partition"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
     taken_at: Mapped[datetime]
     body: Mapped[bytes]
 

@@ -4,9 +4,15 @@ An input holds the clock back while it has unread messages, and for a short whil
 gone silent does not hold it for ever. Whether an event is late depends on its own input's messages alone.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
+
+Longs = NDArray[np.int64]
+NEVER = -(2**62)  # before all times
 
 
 class Input(Struct):
@@ -16,6 +22,18 @@ class Input(Struct):
     heard_ms: int  # when the latest message was taken
 
 
+class Way(Struct, frozen=True):
+    """How the clock goes along with many messages: arrays of (n,), one entry for each."""
+
+    watermark_ms: Longs  # after the message
+    before_ms: Longs  # the watermark before it
+    own_newest_ms: Longs  # the newest event of its own topic before it; NEVER where there is none
+
+    def late(self, owners: Longs, at_ms: Longs, lateness_ms: int) -> NDArray[np.bool_]:
+        """Whether events (m,) of messages `owners` come after their minute was, or could have been, closed."""
+        return (at_ms <= self.before_ms[owners]) | (at_ms < self.own_newest_ms[owners] - lateness_ms)
+
+
 class Clock(Struct, kw_only=True):
     """Watermark over the topics of a partition: everything up to it is complete."""
 
@@ -23,11 +41,6 @@ class Clock(Struct, kw_only=True):
     silence_ms: int
     inputs: dict[str, Input] = {}
     watermark_ms: int = 0
-
-    def late(self, topic: str, at_ms: int) -> bool:
-        """Whether an event comes after its minute was, or could have been, closed."""
-        own = self.inputs.get(topic)
-        return at_ms <= self.watermark_ms or (own is not None and at_ms < own.newest_ms - self.lateness_ms)
 
     def take(self, topic: str, newest_ms: int, heard_ms: int) -> None:
         """Note a message: its newest event time, and when it was heard."""
@@ -51,6 +64,39 @@ class Clock(Struct, kw_only=True):
             self.watermark_ms = max(self.watermark_ms, min(holding) - self.lateness_ms)
         return self.watermark_ms
 
+    def way(
+        self, topics: Sequence[str], places: Longs, newest_ms: Longs, heard_ms: Longs, behind: AbstractSet[str]
+    ) -> Way:
+        """How `take` and then `advance`, called for each message in turn, would move the clock. Changes nothing.
+
+        Message i is of `topics[places[i]]`; its newest event is of `newest_ms[i]`, 0 where it has none.
+        """
+        ready = np.ones(len(places), dtype=np.bool_)
+        lowest = np.full(len(places), 2**62, dtype=np.int64)  # of the inputs that hold the clock
+        highest = np.full(len(places), NEVER, dtype=np.int64)
+        own_newest = np.full(len(places), NEVER, dtype=np.int64)
+        known_to_be_behind = set()
+        for topic in {*self.inputs, *topics}:
+            held = self.inputs.get(topic)
+            mine = places == topics.index(topic) if topic in topics else np.zeros(len(places), dtype=np.bool_)
+            told = mine & (newest_ms > 0)
+            newest = _running(np.where(told, newest_ms, NEVER), held.newest_ms if held else NEVER)
+            heard = _running(np.where(told, heard_ms, NEVER), held.heard_ms if held else NEVER)
+            own_newest[mine] = np.r_[held.newest_ms if held else NEVER, newest[:-1]][mine]
+            known = newest > NEVER
+            holds = known & (heard_ms - heard <= self.silence_ms)
+            if topic in behind:
+                known_to_be_behind.add(topic)
+                ready &= known
+                holds = known
+            np.minimum(lowest, newest, out=lowest, where=holds)
+            np.maximum(highest, newest, out=highest)
+        if not behind <= known_to_be_behind:
+            ready[:] = False
+        found = np.where(lowest < 2**62, lowest, np.where(highest > NEVER, highest, self.watermark_ms))
+        watermark = _running(np.where(ready, found - self.lateness_ms, NEVER), self.watermark_ms)
+        return Way(watermark, np.r_[self.watermark_ms, watermark[:-1]], own_newest)
+
     def silent(self, now_ms: int) -> bool:
         """Whether no input has been heard of for so long that none holds the clock."""
         return all(now_ms - own.heard_ms > self.silence_ms for own in self.inputs.values())
@@ -63,3 +109,8 @@ class Clock(Struct, kw_only=True):
         """How far the slowest input has come of those that were heard within the horizon; 0 where there is none."""
         now_ms = max((own.heard_ms for own in self.inputs.values()), default=0)
         return min((own.newest_ms for own in self.inputs.values() if now_ms - own.heard_ms <= horizon_ms), default=0)
+
+
+def _running(values: Longs, first: int) -> Longs:
+    """The largest so far."""
+    return np.maximum(np.maximum.accumulate(values), first)

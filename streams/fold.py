@@ -1,5 +1,10 @@
-"""Open minutes: events fold into the minute in which their span ends; order inside a minute changes nothing."""
+"""Open minutes: events fold into the minute in which their span ends; order inside a minute changes nothing.
 
+A minute is columns with a place for each row that reported: sums are of whole numbers, and what is the latest is
+decided by time. So a minute costs the same whether a row reported once in it or a thousand times.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,30 +14,127 @@ from numpy.typing import NDArray
 from detectors.minute import DeviceMinute, Minute, UnpricedUse, UsageMinute
 
 NAN = float("nan")
-_DEVICE_FIELDS = 11
-_USAGE_FIELDS = 11
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float64]
+MOST = 10**18  # of a sum
+MOST_AT_ONCE = 10**12  # of one event, where many are summed in one step
+
+SAMPLE_MAXIMA = ("util_ratio", "engine_active_ratio", "sm_active_ratio", "tensor_active_ratio", "power_w")
+SAMPLE_LATEST = ("workload", "last_span_s", "memory_used_ratio", "usd_per_hour")
+USAGE_SUMS = ("requests", "errors", "input_tokens", "output_tokens", "nano_usd", "reference_nano_usd")
+USAGE_MAXIMA = ("span_s", "running", "waiting")
 
 
-class OpenMinute(msgspec.Struct):
-    """What has come so far for one minute: rows of numbers, sorted when it closes."""
+class _Table:
+    """Columns by row: `count` of events, sums that begin at 0, and maxima and latest values that begin unknown."""
 
-    devices: list[tuple[float, ...]] = []
-    usage: list[tuple[float, ...]] = []
-    unpriced: dict[str, tuple[int, str, int, int]] = {}
+    def __init__(self, sums: tuple[str, ...], maxima: tuple[str, ...], latest: tuple[str, ...]) -> None:
+        self.sums, self.maxima, self.latest = sums, maxima, latest
+        self.at_ms: Longs = np.zeros(0, dtype=np.int64)  # of the latest event of a row; 0: none
+        self.whole: dict[str, Longs] = {name: np.zeros(0, dtype=np.int64) for name in sums}
+        self.known: dict[str, Floats] = {name: np.zeros(0) for name in (*maxima, *latest)}
 
-    def add_device(self, row: int, at_ms: int, values: tuple[float, ...]) -> None:
-        """A sample: workload row, span_s, util, engine, sm, tensor, memory ratio, power_w, usd_per_hour."""
-        self.devices.append((row, at_ms, *values))
+    def room(self, rows: int) -> None:
+        have = len(self.at_ms)
+        if rows > have:
+            more = max(rows, 2 * have, 64) - have
+            self.at_ms = np.pad(self.at_ms, (0, more))
+            self.whole = {name: np.pad(column, (0, more)) for name, column in self.whole.items()}
+            self.known = {
+                name: np.pad(column, (0, more), constant_values=np.nan) for name, column in self.known.items()
+            }
 
-    def add_usage(self, row: int, at_ms: int, values: tuple[float, ...]) -> None:
-        """Usage: span_s, requests, errors, input, output, running, waiting, usd, reference_usd."""
-        self.usage.append((row, at_ms, *values))
+    def add(self, rows: Longs, at_ms: Longs, columns: Mapping[str, NDArray[Any]]) -> None:
+        self.room(int(rows.max()) + 1)
+        for name in self.sums:
+            column, values = self.whole[name], columns[name]
+            large = values > MOST_AT_ONCE
+            np.add.at(column, rows, np.where(large, 0, values))
+            column[rows] = np.minimum(column[rows], MOST)
+            for place in np.flatnonzero(large).tolist():
+                column[rows[place]] = min(int(column[rows[place]]) + int(values[place]), MOST)
+        for name in self.maxima:
+            np.fmax.at(self.known[name], rows, columns[name])
+        if self.latest:
+            self._keep_latest(rows, at_ms, columns)
+        else:
+            np.maximum.at(self.at_ms, rows, at_ms)
+
+    def _keep_latest(self, rows: Longs, at_ms: Longs, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Of each row the values of its latest event; of several at one time the largest, NaN being largest."""
+        before = self.at_ms[rows]
+        np.maximum.at(self.at_ms, rows, at_ms)
+        winning = np.flatnonzero(at_ms == self.at_ms[rows])
+        places, values = rows[winning], [np.asarray(columns[name], dtype=np.float64)[winning] for name in self.latest]
+        tied = before[winning] == at_ms[winning]
+        if tied.any() or len(np.unique(places)) != len(places):
+            places = np.concatenate([places, places[tied]])
+            values = [
+                np.concatenate([column, self.known[name][rows[winning][tied]]])
+                for name, column in zip(self.latest, values, strict=True)
+            ]
+            order = np.lexsort([*values[::-1], places])
+            order = order[np.r_[places[order][1:] != places[order][:-1], True]]
+            places, values = places[order], [column[order] for column in values]
+        for name, column in zip(self.latest, values, strict=True):
+            self.known[name][places] = column
+
+    def rows(self) -> Longs:
+        return np.flatnonzero(self.at_ms)
+
+    def to_dict(self) -> dict[str, bytes]:
+        rows = self.rows()
+        columns: dict[str, NDArray[Any]] = {"at_ms": self.at_ms, **self.whole, **self.known}
+        packed = {name: column[rows].astype(column.dtype.newbyteorder("<")) for name, column in columns.items()}
+        return {"rows": rows.astype("<i8").tobytes(), **{name: column.tobytes() for name, column in packed.items()}}
+
+    def load(self, held: Mapping[str, bytes]) -> None:
+        rows = np.frombuffer(held["rows"], dtype="<i8")
+        self.room(int(rows.max(initial=-1)) + 1)
+        self.at_ms[rows] = np.frombuffer(held["at_ms"], dtype="<i8")
+        for name in self.sums:
+            self.whole[name][rows] = np.frombuffer(held[name], dtype="<i8")
+        for name in self.known:
+            self.known[name][rows] = np.frombuffer(held[name], dtype="<f8")
+
+
+class OpenMinute:
+    """What has come so far for one minute."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._samples = _Table(("span_ms",), SAMPLE_MAXIMA, SAMPLE_LATEST)
+        self._usage = _Table(USAGE_SUMS, USAGE_MAXIMA, ())
+        self._unpriced: dict[tuple[int, str], tuple[int, int]] = {}  # tokens and accelerator milliseconds
+        self.unwritten = True
+
+    def add_samples(self, rows: Longs, at_ms: Longs, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Samples of device rows (n,), each column (n,).
+
+        `span_ms`, the maxima and `workload` (row), `last_span_s`, `memory_used_ratio`, `usd_per_hour`; NaN: unknown.
+        """
+        self._samples.add(rows, at_ms, columns)
+        self.unwritten = True
+
+    def add_usage(self, rows: Longs, at_ms: Longs, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Usage of workload rows (n,): columns (n,) of the sums, whole numbers, and of the maxima, NaN: unknown."""
+        self._usage.add(rows, at_ms, columns)
+        self.unwritten = True
 
     def add_unpriced(self, row: int, model: str, tokens: int, gpu_ms: int) -> None:
         """Usage without a price. Integers: their sum is the same in any order."""
-        key = f"{row}\x1f{model}"
-        _, _, had_tokens, had_gpu_ms = self.unpriced.get(key, (row, model, 0, 0))
-        self.unpriced[key] = (row, model, had_tokens + tokens, had_gpu_ms + gpu_ms)
+        had_tokens, had_gpu_ms = self._unpriced.get((row, model), (0, 0))
+        self._unpriced[row, model] = (had_tokens + tokens, had_gpu_ms + gpu_ms)
+        self.unwritten = True
+
+    def workloads(self) -> set[int]:
+        """Workload rows that this minute tells of."""
+        samples = self._samples.known["workload"][self._samples.rows()].astype(np.int64)
+        return {*samples.tolist(), *self._usage.rows().tolist(), *(row for row, _ in self._unpriced)}
+
+    def devices(self) -> set[int]:
+        """Device rows that this minute tells of."""
+        return set(self._samples.rows().tolist())
 
     def close(
         self, end_s: int, lateness_s: int, changes: tuple[tuple[int, int, str, str], ...], *, others_heard: bool = False
@@ -41,67 +143,51 @@ class OpenMinute(msgspec.Struct):
         return Minute(
             end_s=end_s,
             lateness_s=lateness_s,
-            devices=_devices(self.devices),
-            usage=_usage(self.usage),
+            devices=self._device_minute(),
+            usage=self._usage_minute(),
             unpriced=tuple(
                 UnpricedUse(row, model, float(tokens), gpu_ms / 1000)
-                for _, (row, model, tokens, gpu_ms) in sorted(self.unpriced.items())
+                for (row, model), (tokens, gpu_ms) in sorted(self._unpriced.items())
             ),
             changes=changes,
             others_heard=others_heard,
         )
 
+    def _device_minute(self) -> DeviceMinute:
+        rows, table = self._samples.rows(), self._samples
+        known = {name: column[rows] for name, column in table.known.items()}
+        return DeviceMinute(
+            row=rows,
+            workload=known.pop("workload").astype(np.int64),
+            span_s=table.whole["span_ms"][rows] / 1000.0,
+            **known,
+        )
 
-def _groups(rows: list[tuple[float, ...]], width: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Sorted columns, where each row's group begins, and where it ends (the latest by time)."""
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    table = table[np.lexsort(table.T[::-1])]  # a total order, NaN last, whatever came first
-    starts = np.flatnonzero(np.r_[True, table[1:, 0] != table[:-1, 0]]) if len(rows) else np.zeros(0, dtype=np.intp)
-    ends = np.r_[starts[1:], len(rows)] - 1 if len(rows) else starts
-    return table, starts, ends
+    def _usage_minute(self) -> UsageMinute:
+        rows, table = self._usage.rows(), self._usage
+        sums = {name: column[rows].astype(np.float64) for name, column in table.whole.items()}
+        return UsageMinute(
+            row=rows,
+            usd=sums.pop("nano_usd") / 1e9,
+            reference_usd=sums.pop("reference_nano_usd") / 1e9,
+            **sums,
+            **{name: column[rows] for name, column in table.known.items()},
+        )
 
+    def to_bytes(self) -> bytes:
+        """All of it."""
+        unpriced = [(row, model, *amounts) for (row, model), amounts in sorted(self._unpriced.items())]
+        return msgspec.msgpack.encode((self._samples.to_dict(), self._usage.to_dict(), unpriced))
 
-def _most(column: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.float64]:
-    """Largest known value of each group, NaN where none is known."""
-    if not len(starts):
-        return np.zeros(0)
-    return np.fmax.reduceat(column, starts)
-
-
-def _sum(column: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.float64]:
-    if not len(starts):
-        return np.zeros(0)
-    return np.add.reduceat(column, starts)
-
-
-def _devices(rows: list[tuple[float, ...]]) -> DeviceMinute:
-    table, starts, ends = _groups(rows, _DEVICE_FIELDS)
-    return DeviceMinute(
-        row=table[starts, 0].astype(np.int64),
-        workload=table[ends, 2].astype(np.int64),
-        span_s=_sum(table[:, 3], starts),
-        last_span_s=table[ends, 3],
-        util_ratio=_most(table[:, 4], starts),
-        engine_active_ratio=_most(table[:, 5], starts),
-        sm_active_ratio=_most(table[:, 6], starts),
-        tensor_active_ratio=_most(table[:, 7], starts),
-        memory_used_ratio=table[ends, 8],
-        power_w=_most(table[:, 9], starts),
-        usd_per_hour=table[ends, 10],
-    )
-
-
-def _usage(rows: list[tuple[float, ...]]) -> UsageMinute:
-    table, starts, _ = _groups(rows, _USAGE_FIELDS)
-    return UsageMinute(
-        row=table[starts, 0].astype(np.int64),
-        span_s=_most(table[:, 2], starts),
-        requests=_sum(table[:, 3], starts),
-        errors=_sum(table[:, 4], starts),
-        input_tokens=_sum(table[:, 5], starts),
-        output_tokens=_sum(table[:, 6], starts),
-        running=_most(table[:, 7], starts),
-        waiting=_most(table[:, 8], starts),
-        usd=_sum(table[:, 9], starts),
-        reference_usd=_sum(table[:, 10], starts),
-    )
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "OpenMinute":
+        """What `to_bytes` wrote. Raises msgspec.MsgspecError, KeyError or ValueError for anything else."""
+        samples, usage, unpriced = msgspec.msgpack.decode(
+            data, type=tuple[dict[str, bytes], dict[str, bytes], list[tuple[int, str, int, int]]]
+        )
+        minute = cls()
+        minute._samples.load(samples)
+        minute._usage.load(usage)
+        minute._unpriced = {(row, model): (tokens, gpu_ms) for row, model, tokens, gpu_ms in unpriced}
+        minute.unwritten = False
+        return minute

@@ -26,6 +26,7 @@ BUDGETS_EVERY_H = 6
 MOST_HOURS_A_RUN = 24 * 7
 EVERYTHING = Budget(name="*", usd_per_month=1e15, match={"workload": "*"})  # the sum of all, forecast as one series
 STATE_VERSION = 1
+STATE = "core"  # the only part of this duty's snapshot
 DAY_S = 86_400
 MOST_WATCHED = 500  # workloads whose slow growth is looked for, the dearest first
 
@@ -65,7 +66,7 @@ class ForecastDuty:
         self._epoch = claim.epoch
         self._state, self._book = DutyState(), Book(self.severity)
         if claim.snapshot is not None:
-            self._state = msgspec.msgpack.decode(claim.snapshot, type=DutyState)
+            self._state = msgspec.msgpack.decode(claim.snapshot[STATE], type=DutyState)
             if self._state.version != STATE_VERSION:
                 raise ValueError(f"duty state has version {self._state.version}, this release reads {STATE_VERSION}")
             self._book = Book.from_bytes(self._state.book, self.severity)
@@ -113,7 +114,7 @@ class ForecastDuty:
         facts.incidents = book.drain()
         state = DutyState(done_hour=int(at.timestamp() // 3600), book=book.to_bytes())
         self.store.commit(
-            DUTIES_PARTITION, self._epoch, facts, snapshot=msgspec.msgpack.encode(state), offsets={}, now=now
+            DUTIES_PARTITION, self._epoch, facts, snapshot={STATE: msgspec.msgpack.encode(state)}, offsets={}, now=now
         )
         self._state, self._book = state, book
         log.info("forecasts_issued", at=at.isoformat(), forecasts=len(forecasts), budget_findings=len(findings))

@@ -27,6 +27,7 @@ from streams.records import Messages, Record, Slice
 log = structlog.get_logger()
 
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
+Parts = dict[str, bytes | None]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 FOLLOW_EVERY_S = 5.0
@@ -43,6 +44,7 @@ class Held(Struct):
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
     unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
+    unwritten_parts: Parts = {}  # so are these, of its snapshot
     commit_s: float = 0.0  # how long the last commit took
     watermark: datetime | None = None  # as the store has it
 
@@ -181,36 +183,38 @@ class Keeper:
             await self.dead_letters(facts.rejects)
             facts.rejects = []
         began_s = monotonic()
+        held.unwritten_parts |= pipeline.changes()
         try:
-            await (self._commit if once else self._commit_patiently)(partition, held, facts, pipeline.snapshot())
+            await (self._commit if once else self._commit_patiently)(partition, held, facts, held.unwritten_parts)
         except Fenced as error:
             log.warning("partition_lost", partition=partition, reason=str(error))
             self.held.pop(partition, None)
             raise
+        held.unwritten_parts = {}
         held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
         held.watermark, held.commit_s = pipeline.watermark, held.committed_s - began_s
         self.metrics.committed(held.commit_s)
 
-    async def _commit(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+    async def _commit(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
         pipeline = held.pipeline
         await asyncio.to_thread(
             self.store.commit,
             partition,
             held.epoch,
             facts,
-            snapshot=snapshot,
+            snapshot=parts,
             offsets=dict(pipeline.offsets),
             now=self.clock(),
             watermark=pipeline.watermark,
         )
 
-    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, snapshot: bytes) -> None:
+    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
         wait_s = 0.5
         while True:
             try:
                 try:
                     with self.pressure.writing():
-                        await self._commit(partition, held, facts, snapshot)
+                        await self._commit(partition, held, facts, parts)
                 except AlreadyOpen as error:
                     await self._end_orphan(error, facts)
                     continue

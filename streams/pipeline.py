@@ -5,31 +5,39 @@ same `observe`. What it finds out is handed over by `drain`, and its whole state
 transaction together with the offsets.
 """
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from alerts.incidents import Book, SeverityPolicy, Transition
 from alerts.notices import Notice
-from detectors.events import Change, Charge, Event, GpuSample, TokenUsage
+from detectors.events import Change, Charge
 from detectors.minute import Detector, moment
 from detectors.panel import Fleet, PanelError
 from store.facts import ChangeRow, ChargeRow, Facts, RejectRow
 from streams.attribution import Attribution
-from streams.clock import Clock
+from streams.batch import Batch
+from streams.clock import Clock, Way
 from streams.duplicates import Seen
-from streams.fold import NAN, OpenMinute
-from streams.formats.native import decode, elements
+from streams.fold import OpenMinute
+from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Learnt, Pricer
-from streams.records import Messages, Record, records_of
+from streams.records import Messages
+from streams.samples import Longs, Samples, Taken
 from streams.status import Statuses
+from streams.usage import Usages
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
+KIND_NAMES = ("GpuSample", "TokenUsage", "Charge", "Change")
+USABLE, AHEAD, TOO_OLD, TOO_LATE = range(4)
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_S = 86_400
@@ -52,6 +60,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 1_048_576
     max_workloads: int = 100_000
     max_devices: int = 200_000
+    max_identities: int = 20_000_000  # of events, known so that a second delivery is told from the first
 
 
 class Tally(Struct):
@@ -88,12 +97,17 @@ class Pipeline:
         self.fleet = Fleet(max_workloads=limits.max_workloads, max_devices=limits.max_devices)
         self.clock = Clock(lateness_ms=limits.allowed_lateness_s * 1000, silence_ms=limits.silence_s * 1000)
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
-        self.pages, self.seen = LedgerPages(partition), Seen()
+        self.pages, self.seen = LedgerPages(partition), Seen(limits.max_identities)
+        self._decoder = Decoder()
+        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen)
+        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen)
         self.open: dict[int, OpenMinute] = {}  # by epoch minute
         self.next_minute = 0  # the first one not closed yet
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates
-        self.changes: list[tuple[int, int, str, str]] = []
+        self.changes_known: list[tuple[int, int, str, str]] = []  # the last day's
         self.facts, self.tally = Facts(), Tally()
+        self._fleet_written = False  # as it stands now
+        self._closed: set[int] = set()  # minutes that are no longer to be kept
 
     def observe(self, messages: Messages, behind: AbstractSet[str] = frozenset(), now: datetime | None = None) -> None:
         """Take messages in the order of each topic. `behind` names the topics that have unread ones.
@@ -102,13 +116,170 @@ class Pipeline:
         the next offset of their topic have been taken already and are passed over. `now`: when they are taken, where
         that may be long after they arrived; silence is counted from it.
         """
-        now_ms = None if now is None else _ms(now)
-        for record in records_of(messages):
-            if record.offset < self.offsets.get(record.topic, 0):
+        batch = Batch.of(messages, self.offsets)
+        if not len(batch):
+            return
+        self.offsets |= batch.next_offsets()
+        for topic, number in batch.numbers().items():
+            self.tally.records[topic] = self.tally.records.get(topic, 0) + number
+        batch.decode(self._decoder, self.limits.max_message_bytes)
+        heard_ms = batch.arrived_ms if now is None else np.maximum(batch.arrived_ms, _ms(now))
+        begin = 0
+        while begin < len(batch):
+            begin = self._walk(batch, begin, heard_ms, behind)
+
+    def _walk(self, batch: Batch, begin: int, heard_ms: Longs, behind: AbstractSet[str]) -> int:
+        """Take the messages from `begin` on, as far as the same events are too late; return where to go on."""
+        reasons = self._unusable(batch, begin)
+        newest_ms = batch.newest_ms(begin, reasons == USABLE)
+        way = self.clock.way(batch.topics, batch.places[begin:], newest_ms, heard_ms[begin:], behind)
+        ready = way.watermark_ms // MINUTE_MS
+        cuts = np.flatnonzero(np.diff(ready, prepend=self.clock.watermark_ms // MINUTE_MS))
+        floor = self.floor_hour
+        done = 0
+        for cut in [*cuts.tolist(), len(ready) - 1]:
+            if cut < done:
                 continue
-            self.offsets[record.topic] = record.offset + 1
-            self._count(self.tally.records, record.topic)
-            self._message(record, behind, now_ms)
+            self._apply(batch, begin + done, begin + cut + 1, reasons, begin, way)
+            for number, topic in enumerate(batch.topics):
+                told = (batch.places[begin + done : begin + cut + 1] == number) & (newest_ms[done : cut + 1] > 0)
+                if told.any():
+                    newest = int(newest_ms[done : cut + 1][told].max())
+                    self.clock.take(topic, newest, int(heard_ms[begin + done : begin + cut + 1][told].max()))
+            self.clock.watermark_ms = int(way.watermark_ms[cut])
+            self._close()
+            done = cut + 1
+            if self.floor_hour != floor and batch.oldest_begun_ms < self.floor_hour * HOUR_MS:
+                break  # some of those that follow may have become too old
+        return begin + done
+
+    def _unusable(self, batch: Batch, begin: int) -> NDArray[np.int8]:
+        """For each event of the messages from `begin` on: why its time can't be right, before it touches the clock."""
+        first = batch.first_event(begin)
+        at_ms, begun_ms = batch.at_ms[first:], batch.begun_ms[first:]
+        ahead_ms = at_ms - batch.arrived_ms[batch.owners[first:]]
+        reasons = np.full(len(at_ms), USABLE, dtype=np.int8)
+        kinds = batch.kinds[first:]
+        floored = (kinds == SAMPLE) | (kinds == USAGE)
+        reasons[floored & (begun_ms < self.floor_hour * HOUR_MS)] = TOO_LATE
+        reasons[-ahead_ms > self.limits.retention_days * DAY_S * 1000] = TOO_OLD
+        reasons[ahead_ms > self.limits.max_ahead_s * 1000] = AHEAD
+        return reasons
+
+    def _words(self, reason: int, ahead_ms: int) -> tuple[str, str]:
+        limits = self.limits
+        if reason == AHEAD:
+            words = f"dated {ahead_ms / 1000:.0f} s ahead of its arrival, the limit is {limits.max_ahead_s} s"
+            return "in_the_future", words
+        if reason == TOO_OLD:
+            return "too_old", f"older than the retention of {limits.retention_days} days"
+        if self.floor_hour * HOUR_MS > self.clock.watermark_ms - limits.horizon_h * HOUR_MS:
+            return "too_late", "too late to be told from a duplicate: more events came since than can be remembered"
+        late = f"more than {limits.horizon_h} hours behind the stream"
+        return "too_late", f"{late}: too late to be told from a duplicate"
+
+    def _apply(self, batch: Batch, begin: int, end: int, reasons: NDArray[np.int8], origin: int, way: Way) -> None:
+        """Take the events of the messages [begin, end), all before the clock moves on to the next minute."""
+        skip = batch.first_event(origin)
+        first, last = batch.first_event(begin), batch.first_event(end)
+        mine = reasons[first - skip : last - skip]
+        self._set_aside(batch, begin, end, first, mine)
+        places = np.arange(first, last) if (mine == USABLE).all() else first + np.flatnonzero(mine == USABLE)
+        if not len(places):
+            return
+        kinds = batch.kinds[places]
+        for kind, number in zip(*np.unique(kinds, return_counts=True), strict=True):
+            name = KIND_NAMES[int(kind)]
+            self.tally.events[name] = self.tally.events.get(name, 0) + int(number)
+        late = way.late(batch.owners[places] - origin, batch.at_ms[places], self.clock.lateness_ms)
+        began = way.before_ms[batch.owners[places] - origin] > 0
+        rare = np.flatnonzero(kinds >= CHARGE).tolist()
+        begun = 0
+        for place in [*rare, len(places)]:
+            self._fold(batch, places[begun:place], kinds[begun:place], late[begun:place], began[begun:place])
+            if place < len(places):
+                event = batch.events[places[place]]
+                if isinstance(event, Charge):
+                    self._charge(event)
+                elif isinstance(event, Change):
+                    self._change(event, int(batch.at_ms[places[place]]))
+            begun = place + 1
+
+    def _fold(
+        self,
+        batch: Batch,
+        places: Longs,
+        kinds: NDArray[np.int8],
+        late: NDArray[np.bool_],
+        began: NDArray[np.bool_],
+    ) -> None:
+        """Samples and usage: into the ledger, and into their minutes where these are open."""
+        if not len(places):
+            return
+        events = [batch.events[place] for place in places.tolist()]
+        for kind, lane, codes in self._coded(events, kinds):
+            mine = np.flatnonzero(kinds == kind)
+            chosen = events if len(mine) == len(events) else [events[place] for place in mine.tolist()]
+            at_ms = batch.at_ms[places[mine]]
+            taken = lane.take(chosen, codes, at_ms)
+            self.tally.duplicates += len(chosen) - len(taken.places)
+            self._into_minutes(kind, taken, at_ms[taken.places], late[mine[taken.places]], began[mine[taken.places]])
+        self._fleet_written = False
+
+    def _coded(
+        self, events: list[Any], kinds: NDArray[np.int8]
+    ) -> list[tuple[int, Samples, list[int]] | tuple[int, Usages, list[int]]]:
+        """What kinds there are, with a code for each event. New rows are made in the order of the events."""
+        if (kinds == SAMPLE).all():
+            return [(SAMPLE, self._samples, self._samples.codes(events))]
+        if (kinds == USAGE).all():
+            return [(USAGE, self._usages, self._usages.codes(events))]
+        samples: list[int] = []
+        usages: list[int] = []
+        begun = 0
+        for end in [*(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(events)]:
+            if kinds[begun] == SAMPLE:
+                samples += self._samples.codes(events[begun:end])
+            else:
+                usages += self._usages.codes(events[begun:end])
+            begun = end
+        return [(SAMPLE, self._samples, samples), (USAGE, self._usages, usages)]
+
+    def _into_minutes(
+        self, kind: int, taken: Taken, at_ms: Longs, late: NDArray[np.bool_], began: NDArray[np.bool_]
+    ) -> None:
+        self.tally.late += int(late.sum())
+        if kind == USAGE:
+            for use in taken.unpriced:
+                self._count_unpriced(use.model, use.tokens)
+        numbers = (at_ms - 1) // MINUTE_MS
+        on_time = np.flatnonzero(~late)
+        unique, where = np.unique(numbers[on_time], return_index=True)
+        for number, at in sorted(zip(unique.tolist(), on_time[where].tolist(), strict=True), key=lambda one: one[1]):
+            minute = self.open.get(number)
+            if minute is None:
+                minute = self.open[number] = OpenMinute()
+                if not self.next_minute or (number < self.next_minute and not began[at]):
+                    self.next_minute = number
+            if len(unique) == 1 and len(on_time) == len(at_ms):
+                rows, times, columns = taken.rows, at_ms, taken.columns
+            else:
+                mine = on_time[numbers[on_time] == number]
+                rows, times = taken.rows[mine], at_ms[mine]
+                columns = {name: column[mine] for name, column in taken.columns.items()}
+            if kind == SAMPLE:
+                minute.add_samples(rows, times, columns)
+            else:
+                minute.add_usage(rows, times, columns)
+        for use in taken.unpriced:
+            at = use.place
+            if not late[at]:
+                self.open[int(numbers[at])].add_unpriced(use.workload, use.model, use.tokens, use.gpu_ms)
+
+    def _count_unpriced(self, model: str, tokens: int) -> None:
+        known = self.tally.unpriced_tokens
+        name = model if model in known or len(known) < 100 else "other"
+        known[name] = known.get(name, 0) + tokens
 
     def tick(self, now: datetime, behind: AbstractSet[str] = frozenset()) -> None:
         """Time has passed without messages: inputs that have gone silent no longer hold the clock."""
@@ -138,188 +309,84 @@ class Pipeline:
         facts.devices = self.statuses.drain_devices(self.fleet)
         facts.statuses = self.statuses.drain(self.fleet)
         facts.incidents = self.book.drain()
+        self.pages.rest(self.clock.watermark_ms // HOUR_MS)
+        self.seen.rest(self.clock.watermark_ms // HOUR_MS)
         return facts
 
-    def snapshot(self) -> bytes:
-        """The whole state, to be written together with `offsets`."""
+    def snapshot(self) -> dict[str, bytes]:
+        """The whole state in named parts, for `load`. The same events give the same bytes, however they were cut."""
+        parts = {"core": self._core(), "fleet": self.fleet.to_bytes()}
+        parts |= {f"open/{number}": minute.to_bytes() for number, minute in sorted(self.open.items())}
+        parts |= {f"pages/{name}": body for name, body in self.pages.whole().items()}
+        parts |= {f"seen/{name}": body for name, body in self.seen.whole().items()}
+        return parts
+
+    def changes(self) -> dict[str, bytes | None]:
+        """The parts that changed since the last call, to be written together with `offsets`; None: one that is no more.
+
+        All changes since the beginning, or since `load`, make a snapshot.
+        """
+        parts: dict[str, bytes | None] = {"core": self._core()}
+        if not self._fleet_written:
+            parts["fleet"] = self.fleet.to_bytes()
+            self._fleet_written = True
+        parts |= {f"open/{number}": None for number in self._closed if number not in self.open}
+        self._closed = set()
+        for number, minute in sorted(self.open.items()):
+            if minute.unwritten:
+                parts[f"open/{number}"] = minute.to_bytes()
+                minute.unwritten = False
+        parts |= {f"pages/{name}": body for name, body in self.pages.changes().items()}
+        parts |= {f"seen/{name}": body for name, body in self.seen.changes().items()}
+        return parts
+
+    def _core(self) -> bytes:
         return msgspec.msgpack.encode(
             {
                 "version": SNAPSHOT_VERSION,
-                "fleet": self.fleet.to_bytes(),
                 "clock": self.clock,
-                "pages": self.pages.to_bytes(),
-                "seen": self.seen.to_bytes(),
-                "open": self.open,
                 "next_minute": self.next_minute,
                 "floor_hour": self.floor_hour,
-                "changes": self.changes,
+                "changes": self.changes_known,
                 "book": self.book.to_bytes(),
                 "learnt": dict(sorted(self.pricer.learnt.items())),
             }
         )
 
-    def load(self, snapshot: bytes, offsets: dict[str, int]) -> None:
-        """Take what `snapshot` wrote. Raises SnapshotError for another version or other bytes."""
+    def load(self, parts: Mapping[str, bytes], offsets: Mapping[str, int]) -> None:
+        """Take what `snapshot`, and `changes` after it, wrote. Raises SnapshotError for another version or bytes."""
+        where = f"snapshot of partition {self.partition}"
         try:
-            held: dict[str, Any] = msgspec.msgpack.decode(snapshot)
+            held: dict[str, Any] = msgspec.msgpack.decode(parts["core"])
             version = held["version"]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise SnapshotError(f"snapshot of partition {self.partition} is damaged; restore a backup") from error
+            raise SnapshotError(f"{where} is damaged; restore a backup") from error
         if version != SNAPSHOT_VERSION:
             raise SnapshotError(
-                f"snapshot of partition {self.partition} has version {version}, this release reads {SNAPSHOT_VERSION}; "
-                "start the release that wrote it"
+                f"{where} has version {version}, this release reads {SNAPSHOT_VERSION}; start the release that wrote it"
             )
         try:
             self.statuses.declare(self.fleet)
             for detector in self.detectors:  # so that their columns are there to be filled
                 detector.look(self.fleet, OpenMinute().close(0, 0, ()))
             self.statuses.declare(self.fleet)
-            self.fleet.load(held["fleet"])
-            self.pages.load(held["pages"])
-            self.seen.load(held["seen"])
+            self.fleet.load(parts["fleet"])
+            self.pages.load(_under("pages/", parts))
+            self.seen.load(_under("seen/", parts))
             self.clock = msgspec.convert(held["clock"], Clock)
-            self.open = msgspec.convert(held["open"], dict[int, OpenMinute])
-            self.changes = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
+            self.open = {int(name): OpenMinute.from_bytes(body) for name, body in _under("open/", parts).items()}
+            self.changes_known = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
             self.book = Book.from_bytes(held["book"], self.severity)
             self.pricer.learnt = msgspec.convert(held["learnt"], dict[str, Learnt])
+            self.pricer.lessons += 1
             self.next_minute = msgspec.convert(held["next_minute"], int)
             self.floor_hour = msgspec.convert(held["floor_hour"], int)
-        except (msgspec.MsgspecError, PanelError, KeyError, TypeError, ValueError) as error:
-            raise SnapshotError(f"snapshot of partition {self.partition} is damaged: {error}") from error
+        except (msgspec.MsgspecError, PanelError, KeyError, TypeError, ValueError, zlib.error) as error:
+            raise SnapshotError(f"{where} is damaged: {error}") from error
+        self._samples.clear()
+        self._usages.clear()
         self.offsets = dict(offsets)
-
-    def _message(self, record: Record, behind: AbstractSet[str], now_ms: int | None) -> None:
-        arrived_ms = _ms(record.arrived_at)
-        heard_ms = arrived_ms if now_ms is None else max(arrived_ms, now_ms)
-        events, faults = decode(record.value, self.limits.max_message_bytes)
-        for fault in faults:
-            self._set_aside(record, fault.index, fault.payload, "malformed", fault.reason)
-        newest_ms, parts = 0, None
-        for index, event in events:
-            at_ms = _ms(event.at)
-            unusable = self._unusable(event, at_ms, arrived_ms)
-            if unusable is not None:
-                parts = parts or elements(record.value)
-                self._set_aside(record, index, parts[index], *unusable)
-                continue
-            newest_ms = max(newest_ms, at_ms)
-            self._count(self.tally.events, type(event).__name__)
-            self._event(record.topic, event, at_ms)
-        if newest_ms:
-            self.clock.take(record.topic, newest_ms, heard_ms)
-        self.clock.advance(heard_ms, behind)
-        self._close()
-
-    def _unusable(self, event: Event, at_ms: int, arrived_ms: int) -> tuple[str, str] | None:
-        """Why an event's time can't be right, in a word and in words, before it touches the clock; else None."""
-        ahead_s = (at_ms - arrived_ms) / 1000
-        if ahead_s > self.limits.max_ahead_s:
-            return (
-                "in_the_future",
-                f"dated {ahead_s:.0f} s ahead of its arrival, the limit is {self.limits.max_ahead_s} s",
-            )
-        if -ahead_s > self.limits.retention_days * DAY_S:
-            return "too_old", f"older than the retention of {self.limits.retention_days} days"
-        if isinstance(event, GpuSample | TokenUsage) and (at_ms - event.span_s * 1000) / HOUR_MS < self.floor_hour:
-            late = f"more than {self.limits.horizon_h} hours behind the stream"
-            return "too_late", f"{late}: too late to be told from a duplicate"
-        return None
-
-    def _event(self, topic: str, event: Event, at_ms: int) -> None:
-        if isinstance(event, GpuSample):
-            self._gpu_sample(topic, event, at_ms)
-        elif isinstance(event, TokenUsage):
-            self._token_usage(topic, event, at_ms)
-        elif isinstance(event, Charge):
-            self._charge(event)
-        else:
-            self._change(event, at_ms)
-
-    def _gpu_sample(self, topic: str, event: GpuSample, at_ms: int) -> None:
-        if not self.seen.first(f"gpu|{event.device}", at_ms):
-            self.tally.duplicates += 1
-            return
-        team = self.attribution.team(event.workload, event.team, event.labels)
-        workload = self.fleet.workload(event.workload, team)
-        device = self.fleet.device(event.device, event.gpu_model, workload)
-        name = self.fleet.workloads.keys[workload]
-        span_ms = round(event.span_s * 1000)
-        begun_at = event.at - timedelta(milliseconds=span_ms)
-        rate = self.pricer.gpu_rate(event.gpu_model, event.workload, begun_at)
-        nano_usd = 0 if rate is None else rate[0] * span_ms // HOUR_MS
-        line = f"gpu|{event.gpu_model or 'unknown'}|{rate[1] if rate else 'unpriced'}"
-        self.pages.add(name, line, at_ms, span_ms, nano_usd=nano_usd, gpu_ms=span_ms)
-        minute = self._minute(topic, at_ms)
-        if minute is None:
-            return
-        used, total = event.memory_used_bytes, event.memory_total_bytes
-        minute.add_device(
-            device,
-            at_ms,
-            (
-                workload,
-                event.span_s,
-                _or_nan(event.util_ratio),
-                _or_nan(event.engine_active_ratio),
-                _or_nan(event.sm_active_ratio),
-                _or_nan(event.tensor_active_ratio),
-                used / total if used is not None and total else NAN,
-                _or_nan(event.power_w),
-                rate[0] / 1e9 if rate else NAN,
-            ),
-        )
-        if rate is None:
-            minute.add_unpriced(workload, event.gpu_model or "unknown accelerator", 0, span_ms)
-
-    def _token_usage(self, topic: str, event: TokenUsage, at_ms: int) -> None:
-        if not self.seen.first(f"tokens|{event.event_id}", at_ms):
-            self.tally.duplicates += 1
-            return
-        team = self.attribution.team(event.workload, event.team, event.labels)
-        workload = self.fleet.workload(event.workload, team)
-        name = self.fleet.workloads.keys[workload]
-        cost = self.pricer.tokens(event)
-        tokens = event.input_tokens + event.output_tokens
-        unpriced = tokens if cost is None else 0
-        self.pages.add(
-            name,
-            f"tokens|{event.provider}/{event.model}|{cost.source if cost else 'unpriced'}",
-            at_ms,
-            round(event.span_s * 1000),
-            nano_usd=cost.nano_usd if cost else 0,
-            requests=event.requests,
-            input_tokens=event.input_tokens,
-            output_tokens=event.output_tokens,
-            unpriced_tokens=unpriced,
-        )
-        if unpriced:
-            model = (
-                event.model
-                if event.model in self.tally.unpriced_tokens or len(self.tally.unpriced_tokens) < 100
-                else "other"
-            )
-            self.tally.unpriced_tokens[model] = self.tally.unpriced_tokens.get(model, 0) + unpriced
-        minute = self._minute(topic, at_ms)
-        if minute is None:
-            return
-        minute.add_usage(
-            workload,
-            at_ms,
-            (
-                event.span_s,
-                event.requests,
-                event.errors or 0,
-                event.input_tokens,
-                event.output_tokens,
-                _or_nan(event.requests_running),
-                _or_nan(event.requests_waiting),
-                cost.nano_usd / 1e9 if cost else 0.0,
-                cost.reference_nano_usd / 1e9 if cost else 0.0,
-            ),
-        )
-        if unpriced:
-            minute.add_unpriced(workload, event.model, unpriced, 0)
+        self._fleet_written, self._closed = True, set()
 
     def _charge(self, event: Charge) -> None:
         self.pricer.learn(event)
@@ -343,9 +410,9 @@ class Pipeline:
     def _change(self, event: Change, at_ms: int) -> None:
         row = self.fleet.workload(event.workload, None)
         entry = (row, at_ms // 1000, event.kind, event.summary)
-        if entry not in self.changes and len(self.changes) < 10_000:
-            self.changes.append(entry)
-            self.changes.sort(key=lambda change: (change[1], change))
+        if entry not in self.changes_known and len(self.changes_known) < 10_000:
+            self.changes_known.append(entry)
+            self.changes_known.sort(key=lambda change: (change[1], change))
         self.facts.changes.append(
             ChangeRow(
                 event_id=event.event_id,
@@ -356,19 +423,6 @@ class Pipeline:
                 url=event.url,
             )
         )
-
-    def _minute(self, topic: str, at_ms: int) -> OpenMinute | None:
-        """The open minute in which a span that ends at `at_ms` lies; None where that is closed."""
-        if self.clock.late(topic, at_ms):
-            self.tally.late += 1
-            return None
-        number = (at_ms - 1) // MINUTE_MS
-        minute = self.open.get(number)
-        if minute is None:
-            minute = self.open[number] = OpenMinute()
-            if not self.next_minute or (number < self.next_minute and not self.clock.watermark_ms):
-                self.next_minute = number
-        return minute
 
     def _close(self, *, others_heard: bool = False) -> None:
         """Judge every minute that the watermark has passed, in order."""
@@ -384,8 +438,9 @@ class Pipeline:
         self.floor_hour = max(
             self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
         )
+        self.floor_hour = self.seen.forget(self.floor_hour)
         self.pages.forget(self.floor_hour)
-        self.seen.forget(self.floor_hour)
+        self._fleet_written = False
 
     def _skip(self, minute: int, ready: int) -> int:
         """Over a hole of more than a day, straight to the last day before the next data."""
@@ -396,10 +451,11 @@ class Pipeline:
 
     def _judge(self, number: int, others_heard: bool) -> None:
         end_s = (number + 1) * 60
-        if self.changes and self.changes[0][1] < end_s - DAY_S:
-            self.changes = [change for change in self.changes if change[1] >= end_s - DAY_S]
-        known = tuple(change for change in self.changes if change[1] <= end_s + self.limits.allowed_lateness_s)
+        if self.changes_known and self.changes_known[0][1] < end_s - DAY_S:
+            self.changes_known = [change for change in self.changes_known if change[1] >= end_s - DAY_S]
+        known = tuple(change for change in self.changes_known if change[1] <= end_s + self.limits.allowed_lateness_s)
         folded = self.open.pop(number, None) or OpenMinute()
+        self._closed.add(number)
         minute = folded.close(end_s, self.limits.allowed_lateness_s, known, others_heard=others_heard)
         for detector in self.detectors:
             for finding in detector.look(self.fleet, minute):
@@ -408,19 +464,29 @@ class Pipeline:
                     self.facts.notices.extend(self.route(transition))
         self.statuses.take(self.fleet, minute)
 
-    def _set_aside(self, record: Record, index: int, payload: bytes, word: str, reason: str) -> None:
-        self._count(self.tally.rejects, word)
-        self.facts.rejects.append(
-            RejectRow(
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                index=index,
-                reason=reason,
-                payload=payload[:MAX_REJECT_BYTES],
-                at=record.arrived_at,
+    def _set_aside(self, batch: Batch, begin: int, end: int, first: int, reasons: NDArray[np.int8]) -> None:
+        """Put on record what can't be used of the messages [begin, end), the events of which begin at `first`."""
+        bad = [
+            (owner, fault.index, fault.payload, "malformed", fault.reason) for owner, fault in batch.take_faults(end)
+        ]
+        for place in (first + np.flatnonzero(reasons != USABLE)).tolist():
+            owner, index = int(batch.owners[place]), int(batch.indices[place])
+            ahead_ms = int(batch.at_ms[place] - batch.arrived_ms[owner])
+            word, words = self._words(int(reasons[place - first]), ahead_ms)
+            bad.append((owner, index, elements(batch.values[owner])[index], word, words))
+        for owner, index, payload, word, reason in sorted(bad, key=lambda one: (one[0], one[1])):
+            self._count(self.tally.rejects, word)
+            self.facts.rejects.append(
+                RejectRow(
+                    topic=batch.topics[int(batch.places[owner])],
+                    partition=self.partition,
+                    offset=int(batch.offsets[owner]),
+                    index=index,
+                    reason=reason,
+                    payload=payload[:MAX_REJECT_BYTES],
+                    at=moment(int(batch.arrived_ms[owner]) / 1000),
+                )
             )
-        )
 
     def take_tally(self) -> Tally:
         """Counts since the last call."""
@@ -441,5 +507,5 @@ def _ms(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _or_nan(value: float | None) -> float:
-    return NAN if value is None else value
+def _under(prefix: str, parts: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name.removeprefix(prefix): body for name, body in parts.items() if name.startswith(prefix)}

@@ -8,8 +8,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fnmatch import fnmatchcase
 from math import inf
 
-from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ModelPrice, TieredPrices
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -94,6 +95,37 @@ class Learnt(Struct, frozen=True):
     usd_per_hour: Decimal
 
 
+class Rate(Struct, frozen=True):
+    """What one accelerator costs in a stretch of time, and who said so; `nano_usd_per_hour` None: nobody knows."""
+
+    nano_usd_per_hour: int | None
+    source: str
+    from_ms: float  # epoch milliseconds, this one included
+    until_ms: float  # this one not included
+
+
+class _Linear:
+    """Prices that rise evenly with the tokens, as whole numbers: exact, and quick to multiply."""
+
+    __slots__ = ("input", "output", "read", "scale", "write")
+
+    def __init__(self, per_million_usd: tuple[Decimal, Decimal, Decimal, Decimal]) -> None:
+        """Fresh input, cache reads, cache writes and output, each in USD for a million tokens."""
+        nano = [usd * 1000 for usd in per_million_usd]
+        places = max(0, *(-int(price.as_tuple().exponent) for price in nano))
+        self.scale = 10**places
+        self.input, self.read, self.write, self.output = (int(price * self.scale) for price in nano)
+
+    def nano_usd(self, event: TokenUsage) -> int:
+        """What an event's tokens cost, rounded half to even."""
+        read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
+        total = event.output_tokens * self.output + (event.input_tokens - read - write) * self.input
+        total += read * self.read + write * self.write
+        nano: int = total // self.scale
+        rest: int = total % self.scale
+        return nano + int(2 * rest > self.scale or (2 * rest == self.scale and nano % 2 == 1))
+
+
 class Pricer:
     """Prices events by the order of the contract. Learns an accelerator's rate from its workload's own charges."""
 
@@ -102,20 +134,32 @@ class Pricer:
         self.book = book
         self.learnt: dict[str, Learnt] = {}
         self._gpu: dict[str, list[tuple[datetime, int, str]]] = {}
-        self._tokens: dict[tuple[str, str], list[TokenPrice]] = {}
+        self._tokens: dict[tuple[str, str], list[tuple[datetime, _Linear]]] = {}
         for row in sorted(book.tokens, key=lambda row: row.since):
-            self._tokens.setdefault((row.provider, row.model), []).append(row)
+            self._tokens.setdefault((row.provider, row.model), []).append((row.since, _of_row(row)))
         self._unknown: set[tuple[str, str]] = set()
+        self._lists: dict[int, tuple[ModelPrice, _Linear | None]] = {}  # list prices by identity
+        self.lessons = 0  # how often a learnt rate has changed
 
     def gpu_rate(self, model: str | None, workload: str, at: datetime) -> tuple[int, str] | None:
         """Nano-dollars an hour of one accelerator at a moment, and the source; None where none knows it."""
+        rate = self.rate(model, workload, at.timestamp() * 1000)
+        return None if rate.nano_usd_per_hour is None else (rate.nano_usd_per_hour, rate.source)
+
+    def rate(self, model: str | None, workload: str, at_ms: float) -> Rate:
+        """What one accelerator costs at a moment, and from when until when that is so, as far as is known now."""
         learnt = self.learnt.get(workload)
+        until_ms = inf
         for since, nano_usd_per_hour, source in self._rates(model or ""):
             if source == "shipped" and learnt is not None:
                 break
-            if since <= at:
-                return nano_usd_per_hour, source
-        return (_nano(learnt.usd_per_hour), "learnt") if learnt is not None else None
+            since_ms = since.timestamp() * 1000
+            if since_ms <= at_ms:
+                return Rate(nano_usd_per_hour, source, since_ms, until_ms)
+            until_ms = min(until_ms, since_ms)
+        if learnt is None:
+            return Rate(None, "unpriced", -inf, until_ms)
+        return Rate(_nano(learnt.usd_per_hour), "learnt", -inf, until_ms)
 
     def _rates(self, model: str) -> list[tuple[datetime, int, str]]:
         rates = self._gpu.get(model)
@@ -152,53 +196,88 @@ class Pricer:
             return
         if 0 < rate.usd_per_hour <= 1000 and (known is None or astuple(known) <= astuple(rate)):
             self.learnt[charge.workload] = rate
+            self.lessons += known != rate
 
     def tokens(self, event: TokenUsage) -> Cost | None:
         """What a token event costs, None where no source knows its model."""
-        begun_at = event.at - timedelta(seconds=event.span_s) if event.span_s else event.at
         rows = self._tokens.get((event.provider, event.model))
         if event.cost_usd is not None:
             nano = _nano(event.cost_usd)
-            first = _from_book(rows[0], event) if rows else self._from_genai(event)
+            first = rows[0][1].nano_usd(event) if rows else self._from_list(event)
             return Cost(nano, "reported", nano if first is None else first)
         if rows:
-            in_force = next((row for row in reversed(rows) if row.since <= begun_at), None)
+            begun_at = event.at - timedelta(seconds=event.span_s) if event.span_s else event.at
+            in_force = next((prices for since, prices in reversed(rows) if since <= begun_at), None)
             if in_force is not None:
-                nano = _from_book(in_force, event)
-                return Cost(nano, "book", nano if in_force is rows[0] else _from_book(rows[0], event))
-        known = self._from_genai(event)
+                nano = in_force.nano_usd(event)
+                return Cost(nano, "book", nano if in_force is rows[0][1] else rows[0][1].nano_usd(event))
+        known = self._from_list(event)
         return None if known is None else Cost(known, "genai-prices", known)
 
-    def _from_genai(self, event: TokenUsage) -> int | None:
+    def _from_list(self, event: TokenUsage) -> int | None:
+        """What genai-prices asks for the event's tokens; None where it does not know the model."""
         key = (event.provider, event.model)
         if key in self._unknown:
             return None
         try:
-            usd = _list_price(event)
+            _, model = get_snapshot().find_provider_model(event.model, None, event.provider, None)
+            prices = model.get_prices(event.at)
+            linear = self._linear(prices)
+            return _nano(_by_request(prices, event)) if linear is None else linear.nano_usd(event)
         except LookupError:
             if len(self._unknown) < MOST_MODELS:
                 self._unknown.add(key)
             return None
-        return _nano(usd)
+
+    def _linear(self, prices: ModelPrice) -> _Linear | None:
+        """A list price as whole numbers; None where it depends on the length of a request."""
+        known = self._lists.get(id(prices))
+        if known is None or known[0] is not prices:
+            if len(self._lists) >= MOST_MODELS:
+                self._lists.clear()
+            known = self._lists[id(prices)] = prices, _even(prices)
+        return known[1]
 
 
-def _list_price(event: TokenUsage) -> Decimal:
-    """What genai-prices asks for the event's tokens, by the request. Raises LookupError.
+def _of_row(row: TokenPrice) -> _Linear:
+    read, write = row.cache_read_usd_per_million, row.cache_write_usd_per_million
+    fresh = row.input_usd_per_million
+    return _Linear(
+        (
+            fresh,
+            fresh if read is None else read,
+            fresh if write is None else write,
+            row.output_usd_per_million,
+        )
+    )
 
-    Some list prices rise with the length of a request: an event that sums up many short ones is not one long one.
+
+def _even(prices: ModelPrice) -> _Linear | None:
+    if _shortest_dear_request(prices) < inf:
+        return None
+    million = 10**6
+    fresh, read, write, output = (
+        _total(prices, _usage_of(*(million * (place == kind) for place in range(4)))) for kind in range(4)
+    )
+    return _Linear((fresh, read, write, output))
+
+
+def _by_request(prices: ModelPrice, event: TokenUsage) -> Decimal:
+    """What tokens cost, by the request, at a price that rises with the length of a request.
+
+    An event that sums up many short ones is not one long one.
     """
     read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
     counts = (event.input_tokens - read - write, read, write, event.output_tokens)
-    whole = _calculated(event, _usage_of(*counts))
-    if event.requests <= 1 or event.input_tokens <= _shortest_dear_request(whole.model_price):
-        return Decimal(whole.total_price)
-    even = _calculated(event, _usage_of(*(count // event.requests for count in counts)))
-    rest = _calculated(event, _usage_of(*(count % event.requests for count in counts)))
-    return Decimal(event.requests * even.total_price + rest.total_price)
+    if event.requests <= 1 or event.input_tokens <= _shortest_dear_request(prices):
+        return _total(prices, _usage_of(*counts))
+    even = _total(prices, _usage_of(*(count // event.requests for count in counts)))
+    rest = _total(prices, _usage_of(*(count % event.requests for count in counts)))
+    return event.requests * even + rest
 
 
-def _calculated(event: TokenUsage, usage: Usage) -> PriceCalculation:
-    return calc_price(usage, model_ref=event.model, provider_id=event.provider, genai_request_timestamp=event.at)
+def _total(prices: ModelPrice, usage: Usage) -> Decimal:
+    return Decimal(prices.calc_price(usage)["total_price"])
 
 
 def _shortest_dear_request(price: ModelPrice) -> float:
@@ -211,19 +290,6 @@ def _usage_of(fresh: int, read: int, write: int, output: int) -> Usage:
     return Usage(
         input_tokens=fresh + read + write, output_tokens=output, cache_read_tokens=read, cache_write_tokens=write
     )
-
-
-def _from_book(row: TokenPrice, event: TokenUsage) -> int:
-    read, write = event.cache_read_tokens or 0, event.cache_write_tokens or 0
-    usd_per_million = row.input_usd_per_million
-    read_price, write_price = row.cache_read_usd_per_million, row.cache_write_usd_per_million
-    millionths = (
-        (event.input_tokens - read - write) * usd_per_million
-        + read * (usd_per_million if read_price is None else read_price)
-        + write * (usd_per_million if write_price is None else write_price)
-        + event.output_tokens * row.output_usd_per_million
-    )
-    return int((millionths * 1000).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _nano(usd: Decimal) -> int:

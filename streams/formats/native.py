@@ -1,14 +1,47 @@
 """The contract's own format: one JSON object, or an array of them. What is wrong is set aside, the rest goes on."""
 
-from msgspec import DecodeError, Raw, ValidationError, json
+from collections.abc import Sequence
+from re import compile as pattern
+from typing import Annotated
 
-from detectors.events import Event
+from msgspec import DecodeError, Meta, Raw, Struct, ValidationError, json
 
-_event = json.Decoder(Event)
-_envelope = json.Decoder(list[Event])
-_raw = json.Decoder(list[Raw])
+from detectors.events import WORKLOAD_PATTERN, Change, Charge, Event, GpuSample, TokenUsage
 
 MAX_EVENT_BYTES = 65_536
+MOST_NAMES = 500_000  # of workloads, that are known to be well formed
+
+_event = json.Decoder(Event)
+_raw = json.Decoder(list[Raw])
+
+_Unchecked = Annotated[str, Meta(min_length=3, max_length=512)]
+
+
+class _GpuSample(GpuSample, frozen=True, kw_only=True, gc=False, tag="gpu_sample"):
+    """A sample whose workload is still to be checked: once for each name, not once for each sample."""
+
+    workload: _Unchecked
+
+
+class _TokenUsage(TokenUsage, frozen=True, kw_only=True, gc=False, tag="token_usage"):
+    """Usage whose workload is still to be checked."""
+
+    workload: _Unchecked
+
+
+SAMPLE, USAGE, CHARGE, CHANGE = range(4)
+KINDS: dict[type, int] = {
+    GpuSample: SAMPLE,
+    _GpuSample: SAMPLE,
+    TokenUsage: USAGE,
+    _TokenUsage: USAGE,
+    Charge: CHARGE,
+    Change: CHANGE,
+}
+
+_Quick = _GpuSample | _TokenUsage | Charge | Change
+_message = json.Decoder(_Quick | list[_Quick])
+_well_formed = pattern(WORKLOAD_PATTERN)
 
 
 class Fault:
@@ -21,21 +54,94 @@ class Fault:
         self.index, self.payload, self.reason = index, payload, reason
 
 
+class Decoded(Struct):
+    """The events of many messages, in order, and what could not be used of them."""
+
+    events: list[Event]
+    owners: list[int]  # by event: which message it is of
+    places: list[int]  # by event: where in its message
+    faults: list[tuple[int, Fault]]  # the message, and what is wrong
+
+
+class Decoder:
+    """Decodes messages, many at a time; remembers which workload names are well formed."""
+
+    def __init__(self) -> None:
+        """No name is known yet."""
+        self._names: set[str] = set()
+
+    def decode(self, messages: Sequence[bytes], max_bytes: int) -> Decoded:
+        """The events of messages with their places, and the faults. Never raises for what the bytes hold."""
+        single = self._singles(messages, max_bytes)
+        if single is not None:
+            return Decoded(single, list(range(len(single))), [0] * len(single), [])
+        found = Decoded([], [], [], [])
+        for owner, message in enumerate(messages):
+            events, faults = self._one(message, max_bytes)
+            if len(events) == 1:
+                place, event = events[0]
+                found.events.append(event)
+                found.owners.append(owner)
+                found.places.append(place)
+            else:
+                found.events += [event for _, event in events]
+                found.owners += [owner] * len(events)
+                found.places += [place for place, _ in events]
+            found.faults += [(owner, fault) for fault in faults]
+        return found
+
+    def _singles(self, messages: Sequence[bytes], max_bytes: int) -> list[Event] | None:
+        """The events where every message is one good event; None where one is something else."""
+        if not messages or max(map(len, messages)) > min(max_bytes, MAX_EVENT_BYTES):
+            return None
+        decoder = _message.decode
+        try:
+            events = [decoder(message) for message in messages]
+        except (ValidationError, DecodeError, RecursionError, ValueError):
+            return None
+        if list in set(map(type, events)) or not self._all_well_formed(events):
+            return None
+        return events
+
+    def _one(self, message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], list[Fault]]:
+        if len(message) <= max_bytes:
+            try:
+                events = _message.decode(message)
+            except (ValidationError, DecodeError, RecursionError, ValueError):
+                return decode(message, max_bytes)
+            if not isinstance(events, list):
+                if len(message) <= MAX_EVENT_BYTES and self._all_well_formed([events]):
+                    return [(0, events)], []
+            elif self._all_well_formed(events) and (
+                len(message) <= MAX_EVENT_BYTES or max(map(len, elements(message))) <= MAX_EVENT_BYTES
+            ):
+                return list(enumerate(events)), []
+        return decode(message, max_bytes)
+
+    def _all_well_formed(self, events: Sequence[Event]) -> bool:
+        names = self._names
+        for event in [event for event in events if event.workload not in names]:
+            name = event.workload
+            if name is not None and type(event) in (_GpuSample, _TokenUsage):
+                if not _well_formed.search(name):
+                    return False
+                if len(names) >= MOST_NAMES:
+                    names.clear()
+                names.add(name)
+        return True
+
+
 def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], list[Fault]]:
-    """The events of a message with their places, and its faults. Never raises for what the bytes hold."""
+    """The events of one message with their places, and its faults. Never raises for what the bytes hold."""
     events: list[tuple[int, Event]]
     if not message:
         return [], [Fault(0, message, "empty message")]
     if len(message) > max_bytes:
         return [], [Fault(0, message, f"message of {len(message)} bytes, the limit is {max_bytes}")]
-    try:
-        if message.lstrip()[:1] != b"[":
+    if message.lstrip()[:1] != b"[":
+        try:
             return [(0, _single(message))], []
-        events = list(enumerate(_envelope.decode(message)))
-        if len(message) <= MAX_EVENT_BYTES or max(map(len, elements(message))) <= MAX_EVENT_BYTES:
-            return events, []
-    except (ValidationError, DecodeError, RecursionError, ValueError) as error:
-        if message.lstrip()[:1] != b"[":
+        except (ValidationError, DecodeError, RecursionError, ValueError) as error:
             return [], [Fault(0, message, _words(error))]
     try:
         parts = elements(message)

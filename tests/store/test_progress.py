@@ -18,21 +18,23 @@ def test_a_first_claim_finds_nothing(store: Store) -> None:
 
 def test_the_next_owner_goes_on_from_the_last_commit(store: Store) -> None:
     first = store.claim_partition(3, "a", NOON)
-    store.commit(3, first.epoch, Facts(), snapshot=b"panel\x00", offsets={"gpu.samples": 7, "token.usage": 2}, now=NOON)
-    store.commit(3, first.epoch, Facts(), snapshot=b"later", offsets={"gpu.samples": 9}, now=NOON)
+    store.commit(
+        3, first.epoch, Facts(), snapshot={"core": b"panel\x00"}, offsets={"gpu.samples": 7, "token.usage": 2}, now=NOON
+    )
+    store.commit(3, first.epoch, Facts(), snapshot={"core": b"later"}, offsets={"gpu.samples": 9}, now=NOON)
 
     assert store.claim_partition(3, "b", NOON) == Claim(
-        epoch=2, snapshot=b"later", offsets={"gpu.samples": 9, "token.usage": 2}
+        epoch=2, snapshot={"core": b"later"}, offsets={"gpu.samples": 9, "token.usage": 2}
     )
     assert store.claim_partition(4, "b", NOON) == Claim(epoch=1, snapshot=None, offsets={})
 
 
 def test_a_commit_without_a_snapshot_keeps_the_last(store: Store) -> None:
     claim = store.claim_partition(DUTIES_PARTITION, "a", NOON)
-    store.commit(DUTIES_PARTITION, claim.epoch, Facts(), snapshot=b"one", offsets={}, now=NOON)
+    store.commit(DUTIES_PARTITION, claim.epoch, Facts(), snapshot={"core": b"one"}, offsets={}, now=NOON)
     store.commit(DUTIES_PARTITION, claim.epoch, Facts(), snapshot=None, offsets={}, now=NOON)
 
-    assert store.claim_partition(DUTIES_PARTITION, "a", NOON).snapshot == b"one"
+    assert store.claim_partition(DUTIES_PARTITION, "a", NOON).snapshot == {"core": b"one"}
 
 
 def test_an_owner_whose_partition_was_claimed_writes_nothing(store: Store) -> None:
@@ -40,11 +42,11 @@ def test_an_owner_whose_partition_was_claimed_writes_nothing(store: Store) -> No
     new = store.claim_partition(0, "b", NOON)
 
     with pytest.raises(Fenced, match="partition 0 has another owner since epoch 1"):
-        store.commit(0, old.epoch, Facts(ledger=[ledger_row()]), snapshot=b"old", offsets={"t": 5}, now=NOON)
+        store.commit(0, old.epoch, Facts(ledger=[ledger_row()]), snapshot={"core": b"old"}, offsets={"t": 5}, now=NOON)
 
     assert store.ledger_rows(NOON, NOON + MINUTE) == []
-    store.commit(0, new.epoch, Facts(ledger=[ledger_row()]), snapshot=b"new", offsets={"t": 6}, now=NOON)
-    assert store.claim_partition(0, "c", NOON) == Claim(epoch=3, snapshot=b"new", offsets={"t": 6})
+    store.commit(0, new.epoch, Facts(ledger=[ledger_row()]), snapshot={"core": b"new"}, offsets={"t": 6}, now=NOON)
+    assert store.claim_partition(0, "c", NOON) == Claim(epoch=3, snapshot={"core": b"new"}, offsets={"t": 6})
 
 
 def test_an_unclaimed_partition_takes_no_commit(store: Store) -> None:

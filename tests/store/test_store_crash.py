@@ -18,7 +18,7 @@ epoch = store.claim_partition(0, "writer", NOON).epoch
 for n in count(1):
     rows = [ledger_row(line=f"line {k}", nano_usd=n) for k in range(50)]
     facts = Facts(ledger=rows, notices=[notice(f"n{n}", n)])
-    store.commit(0, epoch, facts, snapshot=str(n).encode(), offsets={"t": n}, now=NOON)
+    store.commit(0, epoch, facts, snapshot={"core": str(n).encode()}, offsets={"t": n}, now=NOON)
     print(n, flush=True)
 """
 
@@ -38,6 +38,6 @@ def test_a_killed_writer_leaves_whole_commits(store_url: str) -> None:
 
     assert said == list(range(1, 21))
     assert last >= 20
-    assert claim.snapshot == str(last).encode()
+    assert claim.snapshot == {"core": str(last).encode()}
     assert amounts == {last}
     assert waiting == {"slack": last}

@@ -1,7 +1,6 @@
 import math
 import random
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,21 +8,27 @@ from hypothesis import strategies as st
 
 from detectors.minute import UnpricedUse
 from streams.fold import NAN, OpenMinute
+from tests.streams.folding import add_devices, add_usages
 
 LAWFUL = settings(derandomize=True, max_examples=100, deadline=None)
 NUMBER = st.sampled_from([NAN, 0.0, 0.1, 0.2, 0.3, 1e-9, 1e9]) | st.floats(0, 1e6)
+WHOLE = st.sampled_from([0, 1, 7, 10**12 + 1, 10**15])
+SECONDS = st.sampled_from([0.001, 0.1, 30.0])
 DEVICES = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 4), st.tuples(st.integers(0, 2), *[NUMBER] * 8)), max_size=15
+    st.tuples(st.integers(0, 3), st.integers(1, 4), st.tuples(st.integers(0, 2), SECONDS, *[NUMBER] * 7)), max_size=15
 )
-USAGE = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.tuples(*[NUMBER] * 9)), max_size=15)
+USAGE = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 4), st.tuples(SECONDS, *[WHOLE] * 4, *[NUMBER] * 2, *[WHOLE] * 2)),
+    max_size=15,
+)
 
 
-def closed(devices, usage, unpriced=()):
+def closed(devices, usage, unpriced=(), cut=None):
     minute = OpenMinute()
-    for row, at_ms, values in devices:
-        minute.add_device(row, at_ms, values)
-    for row, at_ms, values in usage:
-        minute.add_usage(row, at_ms, values)
+    for events in (devices[:cut], devices[cut:] if cut is not None else []):
+        add_devices(minute, events)
+    for events in (usage[:cut], usage[cut:] if cut is not None else []):
+        add_usages(minute, events)
     for use in unpriced:
         minute.add_unpriced(*use)
     return minute
@@ -40,9 +45,9 @@ def same(one: list[list[float]], other: list[list[float]]) -> bool:
 
 def test_samples_of_one_device_fold_by_sum_maximum_and_last():
     minute = OpenMinute()
-    minute.add_device(4, 30_000, (7, 30.0, 0.2, 0.9, NAN, NAN, 0.5, 100.0, 4.0))
-    minute.add_device(2, 30_000, (7, 30.0, NAN, NAN, NAN, NAN, NAN, NAN, NAN))
-    minute.add_device(4, 60_000, (8, 29.0, 0.1, NAN, 0.3, NAN, 0.4, 300.0, 3.0))
+    add_devices(minute, [(4, 30_000, (7, 30.0, 0.2, 0.9, NAN, NAN, 0.5, 100.0, 4.0))])
+    add_devices(minute, [(2, 30_000, (7, 30.0, NAN, NAN, NAN, NAN, NAN, NAN, NAN))])
+    add_devices(minute, [(4, 60_000, (8, 29.0, 0.1, NAN, 0.3, NAN, 0.4, 300.0, 3.0))])
 
     seen = minute.close(60, 120, ()).devices
 
@@ -73,8 +78,8 @@ def test_samples_of_one_device_fold_by_sum_maximum_and_last():
 
 def test_usage_of_one_workload_adds_up_and_unknown_is_not_zero():
     minute = OpenMinute()
-    minute.add_usage(1, 10_000, (10.0, 5, 1, 100, 20, NAN, NAN, 0.5, 0.25))
-    minute.add_usage(1, 20_000, (60.0, 7, 0, 200, 30, 2.0, NAN, 0.25, 0.25))
+    add_usages(minute, [(1, 10_000, (10.0, 5, 1, 100, 20, NAN, NAN, 500_000_000, 250_000_000))])
+    add_usages(minute, [(1, 20_000, (60.0, 7, 0, 200, 30, 2.0, NAN, 250_000_000, 250_000_000))])
 
     used = minute.close(60, 120, ()).usage
 
@@ -120,17 +125,20 @@ def test_order_changes_not_a_bit(devices, usage, mix):
     mix.shuffle(devices)
     mix.shuffle(usage)
 
-    assert same(columns(closed(devices, usage)), straight)
+    assert same(columns(closed(devices, usage, cut=mix.randint(0, 15))), straight)
 
 
 @LAWFUL
 @given(DEVICES, USAGE, st.randoms(use_true_random=False))
 def test_a_trip_through_bytes_changes_not_a_bit(devices, usage, mix):
     minute = closed(devices, usage)
-    travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(minute), type=OpenMinute)
-    mix.shuffle(travelled.usage)
+    travelled = OpenMinute.from_bytes(minute.to_bytes())
+    again = [event for event in devices if mix.random() < 0.5]
+    add_devices(minute, again)
+    add_devices(travelled, again)
 
     assert same(columns(travelled), columns(minute))
+    assert travelled.to_bytes() == minute.to_bytes()
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
@@ -138,7 +146,7 @@ def test_rows_come_out_in_order(count):
     order = list(range(count))
     random.Random(1).shuffle(order)
 
-    minute = closed([(row, 0, (0, *[1.0] * 8)) for row in order], [(row, 0, (1.0,) * 9) for row in order]).close(
+    minute = closed([(row, 9, (0, *[1.0] * 8)) for row in order], [(row, 9, (1,) * 9) for row in order]).close(
         60, 0, ()
     )
 

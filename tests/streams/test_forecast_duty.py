@@ -141,7 +141,7 @@ def test_without_any_spend_there_is_nothing_to_do(store):
 def test_a_state_of_another_version_is_refused(store):
     epoch = store.claim_partition(DUTIES_PARTITION, "me", FIRST).epoch
     body = b"\x83\xa7version\x09\xa9done_hour\x00\xa4book\xc4\x00"
-    store.commit(DUTIES_PARTITION, epoch, Facts(), snapshot=body, offsets={}, now=FIRST)
+    store.commit(DUTIES_PARTITION, epoch, Facts(), snapshot={"core": body}, offsets={}, now=FIRST)
 
     with pytest.raises(ValueError, match="duty state has version 9, this release reads 1"):
         duty(store)

@@ -191,7 +191,7 @@ def test_a_trip_through_a_snapshot_in_the_middle_changes_nothing(seed, cut):
     before = first.drain()
 
     second = pipeline()
-    second.load(bytes(first.snapshot()), dict(first.offsets))
+    second.load(first.snapshot(), dict(first.offsets))
     second.observe(records)
     whole.observe(records[place:])
     second.finish()
@@ -203,13 +203,32 @@ def test_a_trip_through_a_snapshot_in_the_middle_changes_nothing(seed, cut):
     assert second.offsets == whole.offsets
 
 
+@LAWFUL
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 400), min_size=1, max_size=12))
+def test_all_changes_together_are_the_snapshot(seed, cuts):
+    records = records_of(scene(seed))
+    one, parts = pipeline(), {}
+    edges = [0, *sorted(cut for cut in cuts if cut < len(records)), len(records)]
+    for start, end in pairwise(edges):
+        one.observe(records[start:end])
+        one.drain()
+        parts |= one.changes()
+
+    second = pipeline()
+    second.load({name: body for name, body in parts.items() if body is not None}, one.offsets)
+
+    assert second.snapshot() == one.snapshot()
+    assert set(one.changes()) == {"core"}
+
+
 def test_a_snapshot_of_another_version_is_refused_with_what_to_do():
     one = pipeline(partition=3)
-    held = msgspec.msgpack.decode(one.snapshot())
+    parts = one.snapshot()
+    held = msgspec.msgpack.decode(parts["core"])
     held["version"] = SNAPSHOT_VERSION + 1
 
     with pytest.raises(SnapshotError) as refusal:
-        pipeline(partition=3).load(msgspec.msgpack.encode(held), {})
+        pipeline(partition=3).load({**parts, "core": msgspec.msgpack.encode(held)}, {})
 
     assert str(refusal.value) == (
         f"snapshot of partition 3 has version {SNAPSHOT_VERSION + 1}, this release reads {SNAPSHOT_VERSION}; "
@@ -217,24 +236,38 @@ def test_a_snapshot_of_another_version_is_refused_with_what_to_do():
     )
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x05", b"\x80", b"\x81\xa7version\x01"])
-def test_damaged_bytes_are_refused(damage):
-    with pytest.raises(SnapshotError, match="damaged"):
-        pipeline().load(damage, {})
+DAMAGE = [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x05", b"\x80", b"\x81\xa7version\x01"]
+
+
+def full_parts() -> dict[str, bytes]:
+    one = pipeline()
+    one.observe(records_of(scene(1)))
+    return one.snapshot()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["core", "fleet", "open", "pages/lines", "pages/hour", "seen/samples", "seen/named"])
+def test_damaged_bytes_are_refused(name, damage):
+    parts = full_parts()
+    damaged = next(part for part in sorted(parts) if part.startswith(name))
+
+    with pytest.raises(SnapshotError, match=r"damaged|version"):
+        pipeline().load({**parts, damaged: damage}, {})
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(
-    st.sampled_from(sorted(msgspec.msgpack.decode(pipeline().snapshot()))),
+    st.sampled_from(sorted(msgspec.msgpack.decode(pipeline().snapshot()["core"]))),
     st.none() | st.integers(-(2**63), 2**63) | st.binary(max_size=9),
 )
 def test_a_damaged_part_is_refused_or_harmless(name, value):
-    held = msgspec.msgpack.decode(pipeline().snapshot())
+    parts = pipeline().snapshot()
+    held = msgspec.msgpack.decode(parts["core"])
     held[name] = value
 
     loaded, refused = pipeline(), ""
     try:
-        loaded.load(msgspec.msgpack.encode(held), {})
+        loaded.load({**parts, "core": msgspec.msgpack.encode(held)}, {})
     except SnapshotError as error:
         refused = str(error)
     if refused:

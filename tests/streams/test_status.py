@@ -9,6 +9,7 @@ from detectors.panel import Fleet
 from store.facts import WorkloadState
 from streams.fold import OpenMinute
 from streams.status import Statuses
+from tests.streams.folding import add_devices
 
 NAN = float("nan")
 START_S = 1_767_600_000
@@ -18,7 +19,7 @@ def watch(fleet: Fleet, idle: IdleDetector, statuses: Statuses, minute: int, own
     """One accelerator, idle, held by `owner` in this minute."""
     folded = OpenMinute()
     row, end_s = fleet.device("GPU-1", "H100"), START_S + 60 * minute
-    folded.add_device(row, end_s * 1000, (owner, 60.0, 0.0, NAN, 0.0, NAN, 0.8, 70.0, 4.0))
+    add_devices(folded, [(row, end_s * 1000, (owner, 60.0, 0.0, NAN, 0.0, NAN, 0.8, 70.0, 4.0))])
     closed = folded.close(end_s, 0, ())
     idle.look(fleet, closed)
     statuses.take(fleet, closed)
