@@ -15,7 +15,7 @@ from detectors import bins
 from detectors.bins import BIN_S, Floats
 from detectors.findings import Finding
 from detectors.level import Level
-from detectors.minute import Minute
+from detectors.minute import Minute, Rows
 from detectors.panel import Fleet
 from detectors.price_step import PriceStep
 from detectors.spike import Spike
@@ -39,10 +39,7 @@ class AnomalyDetector:
         bins.add(fleet, minute)
         if minute.end_s % BIN_S:
             return []
-        fleet.workloads.declare("scale_open", "?", False)
-        fleet.workloads.declare("volume_factor", "f8", 1.0)
-        for part in (self.prices, self.unit_cost, self.spikes, self.levels):
-            part.declare(fleet)
+        self._declare(fleet)
         days = bins.days_known(fleet, minute.end_s)
         min_days = self.min_history_h / 24.0
         prices = self.prices.bin(fleet, minute)
@@ -61,6 +58,19 @@ class AnomalyDetector:
         bins.clear(fleet)
         still_odd = {workloads.keys[row] for row in np.flatnonzero(odd).tolist()}
         return prices + _one_each([*spikes, *steps, *levels], still_odd)
+
+    def sleep(self, fleet: Fleet, rows: Rows, since_s: Floats, until_s: int) -> None:
+        """Bring rows that were evicted up to date: nothing came, and bins and hours went by."""
+        bins.declare(fleet)
+        self._declare(fleet)
+        self.spikes.sleep(fleet, rows, (until_s // BIN_S - since_s // BIN_S).astype(np.int64))
+        self.levels.sleep(fleet, rows, (until_s // 3600 - since_s // 3600).astype(np.int64))
+
+    def _declare(self, fleet: Fleet) -> None:
+        fleet.workloads.declare("scale_open", "?", False)
+        fleet.workloads.declare("volume_factor", "f8", 1.0)
+        for part in (self.prices, self.unit_cost, self.spikes, self.levels):
+            part.declare(fleet)
 
     def _volume_usd(self, fleet: Fleet) -> Floats:
         """What the bin's tokens would have cost had price, model and size of a request stayed as they were: (rows,).

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.evidence import EvidenceRules
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Floats, Minute, moment, names_of
+from detectors.minute import Floats, Minute, Owned, Rows, moment, names_of
 from detectors.panel import OVERFLOW, Fleet
 
 DAY_S = 86_400.0
@@ -74,8 +74,11 @@ class IdleDetector:
         fleet.workloads.column("idle_until_s")[begins] = found.since_s[begins]
         fleet.workloads.column("idle_usd")[begins] = 0.0
         holds = (begins | (open_ & evident)) & ~ended
-        findings = [self._idle(fleet, minute, found, row) for row in np.flatnonzero(holds).tolist()]
-        findings += [self._ended(fleet, minute, row) for row in np.flatnonzero(ended).tolist()]
+        findings: list[Finding] = []
+        if holds.any() or ended.any():
+            owned = Owned(fleet.devices.column("workload"))
+            findings += [self._idle(fleet, minute, found, row, owned.of(row)) for row in np.flatnonzero(holds).tolist()]
+            findings += [self._ended(fleet, minute, row, owned.of(row)) for row in np.flatnonzero(ended).tolist()]
         open_ |= idle
         open_[ended] = False
         return findings
@@ -175,12 +178,10 @@ class IdleDetector:
             requests_known=known,
         )
 
-    def _idle(self, fleet: Fleet, minute: Minute, found: Workloads, row: int) -> Finding:
+    def _idle(self, fleet: Fleet, minute: Minute, found: Workloads, row: int, mine: Rows) -> Finding:
         name = fleet.workloads.keys[row]
         devices = fleet.devices
-        rows = np.flatnonzero(
-            (devices.column("workload") == row) & (minute.end_s - devices.column("seen_s") <= self.gone_after_s)
-        )
+        rows = mine[minute.end_s - devices.column("seen_s")[mine] <= self.gone_after_s]
         began_s, until_s = float(fleet.workloads.column("idle_began_s")[row]), float(found.until_s[row])
         idle_s = until_s - began_s
         rate = float(found.usd_per_hour[row])
@@ -233,12 +234,11 @@ class IdleDetector:
         workloads.column("idle_usd_per_hour")[row] = usd_per_hour
         return float(usd[row])
 
-    def _ended(self, fleet: Fleet, minute: Minute, row: int) -> Finding:
+    def _ended(self, fleet: Fleet, minute: Minute, row: int, mine: Rows) -> Finding:
         """It is used again, or its accelerators are gone; the end is where the last quiet evidence ended."""
         workloads, devices = fleet.workloads, fleet.devices
         began_s = float(workloads.column("idle_began_s")[row])
-        mine = devices.column("workload") == row
-        current = np.flatnonzero(mine & (devices.column("seen_s") == minute.end_s) & devices.column("busy"))
+        current = mine[(devices.column("seen_s")[mine] == minute.end_s) & devices.column("busy")[mine]]
         ended_s = float(workloads.column("devices_seen_s")[row])
         if len(current):
             ended_s = minute.end_s - float(devices.column("span_s")[current].max())

@@ -11,7 +11,7 @@ import numpy as np
 from detectors import bins
 from detectors.bins import HOURS_A_DAY, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, moment
+from detectors.minute import Minute, Rows, moment
 from detectors.panel import Fleet
 
 
@@ -92,6 +92,29 @@ class Level:
         workloads.column("level_hour_bins")[:] = 0
         workloads.column("level_masked")[:] = False
         return findings
+
+    def sleep(self, fleet: Fleet, rows: Rows, n_hours: Rows) -> None:
+        """What so many hours (n_rows,) of silence do to rows that have been silent for two days already.
+
+        Each hour is then what it usually is, so that all days cost the same; the record fades towards that.
+        """
+        workloads = fleet.workloads
+        hours, totals = workloads.column("level_hours_usd")[rows], workloads.column("level_totals_usd")[rows]
+        record, fade = workloads.column("level_record_usd")[rows], 0.5 ** (1.0 / self.record_half_life_h)
+        step = np.arange(HOURS_A_DAY)
+        each = np.arange(len(rows))[:, None]
+        total = hours.sum(axis=1)
+        for age in step.tolist():  # days that ended before the silence was two days old are learnt first
+            old = totals[:, age].astype(np.float64)
+            learns = (n_hours > age) & ~np.isnan(old)
+            record = np.where(learns, np.maximum(record * fade, old), record)
+        left = np.maximum(n_hours - HOURS_A_DAY, 0)
+        record = np.where((left > 0) & ~np.isnan(total), np.maximum(record * fade**left, total), record)
+        later = step + n_hours[:, None]
+        filled = np.concatenate((totals, np.repeat(total[:, None], HOURS_A_DAY, axis=1)), axis=1)
+        workloads.column("level_totals_usd")[rows] = filled[each, np.minimum(later, 2 * HOURS_A_DAY - 1)]
+        workloads.column("level_hours_usd")[rows] = hours[each, later % HOURS_A_DAY]
+        workloads.column("level_record_usd")[rows] = record
 
     def _hinted(self, fleet: Fleet, minute: Minute) -> Flags:
         """Rows that have been dearer since people changed something: they told us where to look, so less is enough."""

@@ -5,7 +5,7 @@ A minute closes by event time. Only rows that reported are in it; what was not r
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,14 @@ class Detector(Protocol):
         """Advance every row by one complete minute, in place; return what there is to say."""
 
 
+@runtime_checkable
+class Sleeper(Protocol):
+    """A detector whose state moves on while a workload is silent; without it, silence of two days changes nothing."""
+
+    def sleep(self, fleet: Fleet, rows: Rows, since_s: Floats, until_s: int) -> None:
+        """Do to workload rows what the silence between two moments would have done. since_s: (n_rows,), epoch s."""
+
+
 def moment(epoch_s: float) -> datetime:
     """Epoch seconds as an aware moment in UTC."""
     return datetime.fromtimestamp(epoch_s, UTC)
@@ -101,3 +109,18 @@ def moment(epoch_s: float) -> datetime:
 def names_of(fleet: Fleet, device_rows: Rows, limit: int = 64) -> tuple[str, ...]:
     """Names of device rows, in order, at most `limit`."""
     return tuple(fleet.devices.keys[row] for row in device_rows[:limit].tolist())
+
+
+class Owned:
+    """Accelerators by workload row: each of many workloads finds its own without a look at all the others."""
+
+    def __init__(self, owner: NDArray[np.int32], chosen: NDArray[np.bool_] | None = None) -> None:
+        """owner: (device rows,), -1 for none; chosen: which rows count, all where it is None."""
+        rows = np.flatnonzero(owner >= 0 if chosen is None else chosen & (owner >= 0))
+        order = np.argsort(owner[rows], kind="stable")
+        self._rows, self._owners = rows[order], owner[rows][order]
+
+    def of(self, workload: int) -> Rows:
+        """Device rows of a workload row, ascending."""
+        begin, end = np.searchsorted(self._owners, (workload, workload + 1))
+        return self._rows[begin:end]

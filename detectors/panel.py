@@ -1,8 +1,10 @@
 """Panels: the state of many series as columns, one row each, advanced by all at once.
 
-A panel is bounded: when it is full, new keys share one overflow row, so that their dollars still count.
+A panel is bounded: when it is full, new keys share one overflow row, so that their dollars still count. Rows that have
+gone cold are evicted: what they held is handed out as bytes, and a later key takes their place.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OVERFLOW = "__other__"
+FREE = ""  # in the place of the key of a row that nobody has; to detectors it is a row that never reported
 VERSION = 1
 
 
@@ -29,6 +32,8 @@ class Panel:
         self._rows: dict[str, int] = {}
         self._columns: dict[str, NDArray[Any]] = {}
         self._fill: dict[str, Any] = {}
+        self._owners: set[str] = set()  # columns that hold row numbers of the workloads' panel
+        self._free: list[int] = []  # rows to be reused, the lowest last
         self._waiting: dict[str, NDArray[Any]] = {}  # loaded columns that nobody has declared yet
         self._capacity = 64
 
@@ -41,7 +46,7 @@ class Panel:
     @property
     def full(self) -> bool:
         """Whether a new key would share the overflow row."""
-        return len(self.keys) >= self.limit - (OVERFLOW not in self._rows)
+        return len(self._rows) >= self.limit - (OVERFLOW not in self._rows)
 
     def row(self, key: str) -> int:
         """The row of a key, made where there is none yet; the overflow row once the panel is full."""
@@ -50,6 +55,12 @@ class Panel:
             return found
         if self.full and key != OVERFLOW:
             return self.row(OVERFLOW)
+        if self._free:
+            made = self._free.pop()
+            self._blank([made])  # some columns move for all rows
+            self.keys[made] = key
+            self._rows[key] = made
+            return made
         made = len(self.keys)
         self.keys.append(key)
         self._rows[key] = made
@@ -61,11 +72,16 @@ class Panel:
         """The row of a key, None where it has none."""
         return self._rows.get(key)
 
-    def declare(self, name: str, dtype: str, fill: float | int | bool, width: int | None = None) -> None:
+    def declare(
+        self, name: str, dtype: str, fill: float | int | bool, width: int | None = None, *, owner: bool = False
+    ) -> None:
         """A column of `dtype` that begins as `fill`: (rows,) or (rows, width). Declaring it again changes nothing.
 
-        Rows that were loaded before keep what they held.
+        Rows that were loaded before keep what they held. `owner`: it holds rows of the workloads' panel, -1 for none;
+        every column that does must say so, for such a row is not evicted.
         """
+        if owner:
+            self._owners.add(name)
         if name not in self._columns:
             shape = (self._capacity,) if width is None else (self._capacity, width)
             self._columns[name] = np.full(shape, fill, dtype=dtype)
@@ -77,9 +93,91 @@ class Panel:
         """The rows of a column in use, to be read and written in place. Don't keep it over a call to `row`."""
         return self._columns[name][: len(self.keys)]
 
+    def known(self, name: str) -> bool:
+        """Whether a column was declared."""
+        return name in self._columns
+
+    @property
+    def names(self) -> list[str]:
+        """The columns declared, by name."""
+        return sorted(self._columns)
+
+    @property
+    def owners(self) -> list[str]:
+        """The columns that hold rows of the workloads' panel, by name."""
+        return sorted(self._owners)
+
+    @property
+    def own(self) -> NDArray[np.bool_]:
+        """Which rows have a key of their own: neither free nor the overflow row. (rows,)."""
+        own = np.ones(len(self.keys), dtype=bool)
+        own[self._free] = False
+        shared = self._rows.get(OVERFLOW)
+        if shared is not None:
+            own[shared] = False
+        return own
+
+    def evict(self, rows: Iterable[int]) -> dict[str, bytes]:
+        """Free these rows for later keys; what each held, by key, in the order of rows. The overflow row stays.
+
+        Row numbers mean nothing later: columns of owners are not in it. Columns that were loaded and that nobody has
+        declared are let go, for all rows.
+        """
+        gone = [row for row in sorted(set(rows)) if self.keys[row] not in (FREE, OVERFLOW)]
+        if not gone:
+            return {}
+        bodies = self._bodies(gone)
+        self._waiting.clear()
+        self._blank(gone)
+        held = {}
+        for row, body in zip(gone, bodies, strict=True):
+            key, self.keys[row] = self.keys[row], FREE
+            del self._rows[key]
+            held[key] = body
+        self._free = sorted([*self._free, *gone], reverse=True)
+        return held
+
+    def restore(self, key: str, body: bytes) -> int:
+        """The row of a key that was evicted, as it was; one that has a row already keeps it as it is.
+
+        The overflow row where the panel is full. Raises PanelError for other bytes.
+        """
+        found = self._rows.get(key)
+        if found is not None:
+            return found
+        try:
+            held = msgspec.msgpack.decode(body, type=dict[str, tuple[str, bytes]])
+            values = {name: np.frombuffer(raw, dtype=dtype) for name, (dtype, raw) in held.items()}
+        except (msgspec.DecodeError, TypeError, ValueError) as error:
+            raise PanelError("these bytes are no row of a panel") from error
+        row = self.row(key)
+        if self.keys[row] != key:
+            return row
+        for name, value in values.items():
+            column = self._columns.get(name)
+            if column is not None and value.size == column[row].size:
+                column[row] = value if column.ndim > 1 else value[0]
+        return row
+
+    def _bodies(self, rows: list[int]) -> list[bytes]:
+        """What rows hold, but for what they began with."""
+        held: list[dict[str, tuple[str, bytes]]] = [{} for _ in rows]
+        for name, column in sorted(self._columns.items()):
+            if name in self._owners:
+                continue
+            part, fill = column[rows], self._fill[name]
+            differs = ~np.isnan(part) if fill != fill else part != fill
+            for at in np.flatnonzero(differs if part.ndim == 1 else differs.any(axis=1)).tolist():
+                held[at][name] = (part.dtype.str, part[at].tobytes())
+        return [msgspec.msgpack.encode(one) for one in held]
+
+    def _blank(self, rows: list[int]) -> None:
+        for name, column in self._columns.items():
+            column[rows] = self._fill[name]
+
     def _grow(self, needed: int) -> None:
         while self._capacity < needed:
-            self._capacity *= 2
+            self._capacity = max(min(2 * self._capacity, self.limit), needed)
         for name, old in self._columns.items():
             new = np.full((self._capacity, *old.shape[1:]), self._fill[name], dtype=old.dtype)
             new[: len(old)] = old
@@ -119,7 +217,8 @@ class Panel:
         except (AttributeError, TypeError, ValueError) as error:
             raise PanelError("the columns of this panel are damaged") from error
         self.keys = list(keys)
-        self._rows = {key: row for row, key in enumerate(self.keys)}
+        self._rows = {key: row for row, key in enumerate(self.keys) if key != FREE}
+        self._free = [row for row in range(len(self.keys) - 1, -1, -1) if self.keys[row] == FREE]
         self._grow(len(self.keys) + 1)
         for name, array in self._columns.items():
             array[:] = self._fill[name]
@@ -138,7 +237,7 @@ class Fleet:
         self.pairs = Panel(max_workloads)  # a workload and a model, in one key
         self.teams: list[str | None] = []  # by workload row
         self.models: list[str | None] = []  # by device row
-        self.devices.declare("workload", "i4", -1)
+        self.devices.declare("workload", "i4", -1, owner=True)
         self.devices.declare("usd_per_hour", "f8", 0.0)
         self.devices.declare("number", "i8", -1)  # an accelerator keeps it, wherever its row may be; -1: none yet
         self.numbered = 0

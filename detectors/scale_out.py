@@ -12,7 +12,7 @@ import numpy as np
 
 from detectors.bins import HOURS_A_DAY, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, moment, names_of
+from detectors.minute import Minute, Owned, Rows, moment, names_of
 from detectors.panel import Fleet
 
 HOLD_HOURS = 3  # of usual work
@@ -70,6 +70,12 @@ class ScaleOutDetector:
         self._learn(fleet, slot, count, load, above)
         return findings
 
+    def sleep(self, fleet: Fleet, rows: Rows, since_s: Floats, until_s: int) -> None:
+        """Bring rows that were evicted up to date: nothing came, and hours went by."""
+        self._declare(fleet)
+        n_hours = until_s // 3600 - since_s // 3600
+        fleet.workloads.column("scale_usual_requests")[rows] *= (1.0 - self.learn_rate) ** n_hours
+
     @staticmethod
     def _declare(fleet: Fleet) -> None:
         for name in (
@@ -90,7 +96,7 @@ class ScaleOutDetector:
         fleet.workloads.declare("scale_profile", "f4", np.nan, HOURS_A_DAY)
         fleet.workloads.declare("scale_recent", "f4", np.nan, HOLD_HOURS)
         fleet.workloads.declare("scale_open", "?", False)
-        fleet.devices.declare("scale_workload", "i4", -1)
+        fleet.devices.declare("scale_workload", "i4", -1, owner=True)
         fleet.devices.declare("scale_began_s", "f8", 0.0)
         fleet.devices.declare("scale_seen_s", "f8", 0.0)
 
@@ -128,8 +134,12 @@ class ScaleOutDetector:
         kept = open_ & (minute.end_s - since > self.adopt_after_s)
         over = open_ & (~above | needed | kept)
         findings = []
+        devices = fleet.devices
+        lately = devices.column("scale_seen_s") > minute.end_s - 3600
+        owned = Owned(devices.column("scale_workload"), lately)
         for row in np.flatnonzero(opens | open_).tolist():
-            findings.append(self._say(fleet, minute, row, float(wasted[row]), float(extra[row]), ended=bool(over[row])))
+            figures = float(wasted[row]), float(extra[row])
+            findings.append(self._say(fleet, minute, row, owned.of(row), *figures, ended=bool(over[row])))
         workloads.column("scale_usual")[kept] += extra[kept]  # so many are usual now
         open_[:] = (open_ | opens) & ~over
         return findings
@@ -157,11 +167,11 @@ class ScaleOutDetector:
             workloads.column(f"scale_{name}")[:] = 0.0
 
     @staticmethod
-    def _say(fleet: Fleet, minute: Minute, row: int, wasted: float, extra: float, *, ended: bool) -> Finding:
+    def _say(
+        fleet: Fleet, minute: Minute, row: int, rows: Rows, wasted: float, extra: float, *, ended: bool
+    ) -> Finding:
         workloads, devices = fleet.workloads, fleet.devices
         began_s = float(workloads.column("scale_since_s")[row])
-        mine = (devices.column("scale_workload") == row) & (devices.column("scale_seen_s") > minute.end_s - 3600)
-        rows = np.flatnonzero(mine)
         newest = rows[np.argsort(-devices.column("scale_began_s")[rows], kind="stable")][: max(round(extra), 0)]
         so_far = round(float(workloads.column("scale_wasted_usd")[row]), 6)
         usual = float(workloads.column("scale_usual")[row])

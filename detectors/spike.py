@@ -11,7 +11,7 @@ import numpy as np
 from detectors import bins
 from detectors.bins import BIN_S, BINS_AN_HOUR, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, moment
+from detectors.minute import Minute, Rows, moment
 from detectors.panel import Fleet
 
 _TWO_OF_THREE = 1.25  # what a count that halves each bin shows after odd, odd and after odd, calm, odd
@@ -100,6 +100,12 @@ class Spike:
         odd = judged & (beyond | failing)
         record[:] = np.where(open_ | odd, record, np.maximum(record * fade, usd))
         return findings
+
+    def sleep(self, fleet: Fleet, rows: Rows, n_bins: Rows) -> None:
+        """What so many bins (n_rows,) of silence do to rows of which nothing is told."""
+        fade = 0.5 ** (1.0 / (self.record_half_life_h * BINS_AN_HOUR))
+        fleet.workloads.column("spike_record_usd")[rows] *= fade**n_bins
+        fleet.workloads.column("spike_odd")[rows] *= 0.5**n_bins
 
     def _failing(self, fleet: Fleet, usd: Floats) -> Flags:
         workloads = fleet.workloads

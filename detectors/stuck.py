@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import DeviceMinute, Minute, moment, names_of
+from detectors.minute import DeviceMinute, Minute, Owned, Rows, moment, names_of
 from detectors.panel import Fleet, Panel
 
 UNKNOWN, WORKING, STUCK = 0, 1, 2
@@ -68,8 +68,9 @@ class StuckDetector:
         began[ripe & ~open_] = since[ripe & ~open_]
         gone = (reporting == 0) & (minute.end_s - workloads.column("stuck_heard_s") > self.gone_after_s)
         over = open_ & (working | (output_s > began) | gone)
+        owned = Owned(owner)
         findings = [
-            self._say(fleet, minute, row, float(until[row]), ended=bool(over[row]))
+            self._say(fleet, minute, row, owned.of(row), float(until[row]), ended=bool(over[row]))
             for row in np.flatnonzero(ripe | (open_ & holds) | over).tolist()
         ]
         open_[:] = (open_ | ripe) & ~over
@@ -80,7 +81,7 @@ class StuckDetector:
         for name in ("seen_s", "span_s", "since_s", "usd_per_hour", "util_ratio", "sm_active_ratio", "power_w"):
             fleet.devices.declare(f"stuck_{name}", "f8", 0.0)
         fleet.devices.declare("stuck_lowest_power_w", "f8", np.inf)
-        fleet.devices.declare("stuck_workload", "i4", -1)
+        fleet.devices.declare("stuck_workload", "i4", -1, owner=True)
         fleet.devices.declare("stuck_state", "i1", UNKNOWN)
         for name in ("usage_s", "usage_span_s", "output_s", "heard_s", "began_s"):
             fleet.workloads.declare(f"stuck_{name}", "f8", 0.0)
@@ -130,10 +131,9 @@ class StuckDetector:
         return np.where(for_, STUCK, np.where(against, WORKING, UNKNOWN)).astype(np.int8)
 
     @staticmethod
-    def _say(fleet: Fleet, minute: Minute, row: int, until_s: float, *, ended: bool) -> Finding:
+    def _say(fleet: Fleet, minute: Minute, row: int, rows: Rows, until_s: float, *, ended: bool) -> Finding:
         workloads, devices = fleet.workloads, fleet.devices
         began_s = float(workloads.column("stuck_began_s")[row])
-        rows = np.flatnonzero(devices.column("stuck_workload") == row)
         rows = rows[devices.column("stuck_seen_s")[rows] > began_s]
         state, seen_s = devices.column("stuck_state")[rows], devices.column("stuck_seen_s")[rows]
         if ended:

@@ -25,7 +25,7 @@ class UnpricedDetector:
         for name in ("unpriced_first_s", "unpriced_last_s", "unpriced_tokens", "unpriced_gpu_s"):
             pairs.declare(name, "f8", 0.0)
         pairs.declare("unpriced_open", "?", False)
-        pairs.declare("workload", "i4", -1)
+        pairs.declare("workload", "i4", -1, owner=True)
         for name in ("priced_usd", "priced_tokens"):
             workloads.declare(name, "f8", 0.0)
         self._learn(fleet, minute)

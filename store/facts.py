@@ -102,6 +102,21 @@ class DeviceRow(Struct, frozen=True, kw_only=True):
     gpu_model: str | None = None
 
 
+class ColdKey(Struct, frozen=True, kw_only=True):
+    """A row of a partition's panels that is kept apart from its snapshot. Key: partition, kind, key."""
+
+    partition: int
+    kind: str  # "workload" or "device"
+    key: str
+
+
+class ColdRow(ColdKey, frozen=True, kw_only=True):
+    """What was known of a row when it was evicted."""
+
+    body: bytes
+    evicted_at: datetime  # event time
+
+
 class ForecastRow(Struct, frozen=True, kw_only=True):
     """Spend of a whole period, what is already spent included. Key: issued_at, workload, budget, period."""
 
@@ -128,6 +143,8 @@ class Facts(Struct, kw_only=True):
     forecasts: list[ForecastRow] = []
     incidents: list[Incident] = []
     notices: list[Notice] = []
+    cold: list[ColdRow] = []  # rows that left the panels
+    warmed: list[ColdKey] = []  # rows that came back before any of `cold` left
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)

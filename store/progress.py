@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from store import tables
 from store.changes import write_changes
 from store.charges import write_charges
+from store.cold import delete_cold, write_cold
 from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
@@ -118,6 +119,8 @@ class ProgressPart(Part):
             write_forecasts(connection, facts.forecasts)
             write_incidents(connection, facts.incidents)
             write_notices(connection, facts.notices)
+            delete_cold(connection, facts.warmed)
+            write_cold(connection, facts.cold)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

@@ -8,6 +8,7 @@ from store import tables
 from store.actions import ActionsPart
 from store.changes import ChangesPart
 from store.charges import ChargesPart
+from store.cold import ColdPart
 from store.database import Database
 from store.devices import DevicesPart
 from store.inbox import InboxPart
@@ -34,6 +35,7 @@ class Store(
     ActionsPart,
     InboxPart,
     LeasesPart,
+    ColdPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 
@@ -53,18 +55,20 @@ class Store(
         self._database.close()
 
     def prune(self, before: datetime) -> None:
-        """Forget what is settled and older: rejects, statuses, accelerators, and notices of subjects that are not open.
+        """Forget what is settled and older: rejects, statuses, accelerators, rows that left the panels, and notices of
+        subjects that are not open.
 
         `before` must lie well before every partition's snapshot: what is read again would be told again.
         """
         rejects, statuses = table_of(tables.Reject), table_of(tables.Status)
-        devices = table_of(tables.Device)
+        devices, cold = table_of(tables.Device), table_of(tables.Cold)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
             connection.execute(delete(rejects).where(rejects.c.at < before))
             connection.execute(delete(statuses).where(statuses.c.at < before))
             connection.execute(delete(devices).where(devices.c.at < before))
+            connection.execute(delete(cold).where(cold.c.evicted_at < before))
             connection.execute(
                 delete(outbox).where(outbox.c.settled_at < before, outbox.c.subject_id.not_in(still_open))
             )

@@ -172,6 +172,19 @@ class Device(Row):
     gpu_model: Mapped[str | None]
 
 
+class Cold(Row):
+    """A row that left a partition's panels; `body` is all that was known of it."""
+
+    __tablename__ = "cold_rows"
+    __table_args__ = (Index("cold_rows_by_time", "evicted_at"),)
+
+    partition: Mapped[NumberKey]
+    kind: Mapped[Key]
+    key: Mapped[Key]
+    body: Mapped[bytes]
+    evicted_at: Mapped[datetime]
+
+
 class Forecast(Row):
     """Spend of a whole period as foreseen at `issued_at`; the subject that does not apply is ''."""
 

@@ -25,9 +25,9 @@ class TeamRule(Struct, frozen=True, kw_only=True):
 class Attribution:
     """Teams by rule; remembers what it decided for workloads without labels."""
 
-    def __init__(self, rules: tuple[TeamRule, ...]) -> None:
-        """Rules in order."""
-        self.rules = rules
+    def __init__(self, rules: tuple[TeamRule, ...], limit: int = 200_000) -> None:
+        """Rules in order. `limit`: so many decisions are remembered at a time."""
+        self.rules, self.limit = rules, limit
         self._known: dict[str, str | None] = {}
 
     def team(self, workload: str, stated: str | None, labels: dict[str, str] | None) -> str | None:
@@ -37,7 +37,7 @@ class Attribution:
         if labels:
             return self._decide(workload, labels)
         if workload not in self._known:
-            if len(self._known) >= 200_000:
+            if len(self._known) >= self.limit:
                 self._known.clear()
             self._known[workload] = self._decide(workload, None)
         return self._known[workload]

@@ -25,34 +25,45 @@ USAGE_SUMS = ("requests", "errors", "input_tokens", "output_tokens", "nano_usd",
 USAGE_MAXIMA = ("span_s", "running", "waiting")
 
 
+_Packed = tuple[bytes, bytes, bytes]
+
+
 class _Table:
-    """Columns by row: `count` of events, sums that begin at 0, and maxima and latest values that begin unknown."""
+    """Columns by row: sums that begin at 0, and maxima and latest values that begin unknown."""
 
     def __init__(self, sums: tuple[str, ...], maxima: tuple[str, ...], latest: tuple[str, ...]) -> None:
         self.sums, self.maxima, self.latest = sums, maxima, latest
-        self.at_ms: Longs = np.zeros(0, dtype=np.int64)  # of the latest event of a row; 0: none
-        self.whole: dict[str, Longs] = {name: np.zeros(0, dtype=np.int64) for name in sums}
-        self.known: dict[str, Floats] = {name: np.zeros(0) for name in (*maxima, *latest)}
+        self._whole: Longs = np.zeros((1 + len(sums), 0), dtype=np.int64)
+        self._known: Floats = np.zeros((len(maxima) + len(latest), 0))
+        self._name()
+
+    def _name(self) -> None:
+        self.at_ms: Longs = self._whole[0]  # of the latest event of a row; 0: none
+        self.whole: dict[str, Longs] = dict(zip(self.sums, self._whole[1:], strict=True))
+        self.known: dict[str, Floats] = dict(zip((*self.maxima, *self.latest), self._known, strict=True))
 
     def room(self, rows: int) -> None:
-        have = len(self.at_ms)
+        have = self._whole.shape[1]
         if rows > have:
-            more = max(rows, 2 * have, 64) - have
-            self.at_ms = np.pad(self.at_ms, (0, more))
-            self.whole = {name: np.pad(column, (0, more)) for name, column in self.whole.items()}
-            self.known = {
-                name: np.pad(column, (0, more), constant_values=np.nan) for name, column in self.known.items()
-            }
+            size = max(rows, 2 * have, 16)
+            whole, known = self._whole, self._known
+            self._whole = np.zeros((len(whole), size), dtype=np.int64)
+            self._known = np.full((len(known), size), np.nan)
+            self._whole[:, :have], self._known[:, :have] = whole, known
+            self._name()
 
     def add(self, rows: Longs, at_ms: Longs, columns: Mapping[str, NDArray[Any]]) -> None:
         self.room(int(rows.max()) + 1)
         for name in self.sums:
             column, values = self.whole[name], columns[name]
             large = values > MOST_AT_ONCE
-            np.add.at(column, rows, np.where(large, 0, values))
+            if large.any():
+                np.add.at(column, rows, np.where(large, 0, values))
+                for place in np.flatnonzero(large).tolist():
+                    column[rows[place]] = min(int(column[rows[place]]) + int(values[place]), MOST)
+            else:
+                np.add.at(column, rows, values)
             column[rows] = np.minimum(column[rows], MOST)
-            for place in np.flatnonzero(large).tolist():
-                column[rows[place]] = min(int(column[rows[place]]) + int(values[place]), MOST)
         for name in self.maxima:
             np.fmax.at(self.known[name], rows, columns[name])
         if self.latest:
@@ -82,20 +93,16 @@ class _Table:
     def rows(self) -> Longs:
         return np.flatnonzero(self.at_ms)
 
-    def to_dict(self) -> dict[str, bytes]:
+    def to_rows(self) -> _Packed:
         rows = self.rows()
-        columns: dict[str, NDArray[Any]] = {"at_ms": self.at_ms, **self.whole, **self.known}
-        packed = {name: column[rows].astype(column.dtype.newbyteorder("<")) for name, column in columns.items()}
-        return {"rows": rows.astype("<i8").tobytes(), **{name: column.tobytes() for name, column in packed.items()}}
+        whole, known = self._whole[:, rows], self._known[:, rows]
+        return rows.astype("<i8").tobytes(), whole.astype("<i8").tobytes(), known.astype("<f8").tobytes()
 
-    def load(self, held: Mapping[str, bytes]) -> None:
-        rows = np.frombuffer(held["rows"], dtype="<i8")
+    def load(self, held: _Packed) -> None:
+        rows = np.frombuffer(held[0], dtype="<i8")
         self.room(int(rows.max(initial=-1)) + 1)
-        self.at_ms[rows] = np.frombuffer(held["at_ms"], dtype="<i8")
-        for name in self.sums:
-            self.whole[name][rows] = np.frombuffer(held[name], dtype="<i8")
-        for name in self.known:
-            self.known[name][rows] = np.frombuffer(held[name], dtype="<f8")
+        self._whole[:, rows] = np.frombuffer(held[1], dtype="<i8").reshape(len(self._whole), -1)
+        self._known[:, rows] = np.frombuffer(held[2], dtype="<f8").reshape(len(self._known), -1)
 
 
 class OpenMinute:
@@ -177,13 +184,13 @@ class OpenMinute:
     def to_bytes(self) -> bytes:
         """All of it."""
         unpriced = [(row, model, *amounts) for (row, model), amounts in sorted(self._unpriced.items())]
-        return msgspec.msgpack.encode((self._samples.to_dict(), self._usage.to_dict(), unpriced))
+        return msgspec.msgpack.encode((self._samples.to_rows(), self._usage.to_rows(), unpriced))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "OpenMinute":
-        """What `to_bytes` wrote. Raises msgspec.MsgspecError, KeyError or ValueError for anything else."""
+        """What `to_bytes` wrote. Raises msgspec.MsgspecError or ValueError for anything else."""
         samples, usage, unpriced = msgspec.msgpack.decode(
-            data, type=tuple[dict[str, bytes], dict[str, bytes], list[tuple[int, str, int, int]]]
+            data, type=tuple[_Packed, _Packed, list[tuple[int, str, int, int]]]
         )
         minute = cls()
         minute._samples.load(samples)

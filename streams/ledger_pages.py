@@ -161,7 +161,7 @@ class LedgerPages:
             lines = np.flatnonzero(page.dirty)
             figures = page.sums[:, lines].T.tolist()
             told = zip((self._names[line] for line in lines.tolist()), figures, strict=True)
-            for (workload, line), (nano_usd, gpu_ms, requests, read, written, unpriced) in sorted(told):
+            for (workload, line), (nano_usd, gpu_ms, requests, read, written, unpriced) in sorted(told, key=_by_name):
                 rows.append(
                     LedgerRow(
                         hour=at,
@@ -218,3 +218,7 @@ class LedgerPages:
                 if not body or lines.max(initial=-1) >= len(self._names):
                     raise ValueError("a page of the ledger is empty, or has a line without a name")
         self.rest(max(self._pages, default=0))
+
+
+def _by_name(told: tuple[tuple[str, str], list[int]]) -> tuple[str, str]:
+    return told[0]

@@ -1,6 +1,10 @@
 """What each workload costs and does now: the latest complete minute, for people to look at and for second looks."""
 
+from math import isnan
+from typing import Any
+
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from alerts.scale_down_proof import SIGHTED_EVERY_S
@@ -26,7 +30,7 @@ class Statuses:
         fleet.workloads.declare("status_s", "f8", 0.0)
         fleet.workloads.declare("token_usd_per_hour", "f8", 0.0)
         fleet.workloads.declare("tokens_per_minute", "f8", np.nan)
-        fleet.devices.declare("status_owner", "i4", -1)
+        fleet.devices.declare("status_owner", "i4", -1, owner=True)
         fleet.devices.declare("recorded_s", "f8", 0.0)
 
     def take(self, fleet: Fleet, minute: Minute) -> None:
@@ -58,6 +62,10 @@ class Statuses:
         recorded_s[rows[due]] = minute.end_s - np.where(changed, spread_s, 0.0)[due]
         self._sighted.update(rows[due].tolist())
 
+    def unsaid(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Workload and accelerator rows that are still to be handed over: they must not be evicted before."""
+        return frozenset(self._rows), frozenset(self._sighted)
+
     def drain_devices(self, fleet: Fleet) -> list[DeviceRow]:
         """Accelerators to be put on record, by name; those that share a row have no owner that is known."""
         if not self._sighted:
@@ -81,40 +89,79 @@ class Statuses:
         if not self._rows:
             return []
         found = self._idle.gather(fleet, float(self._end_s))
-        devices = fleet.devices
-        owner, silence_s = devices.column("workload"), self._end_s - devices.column("seen_s")
-        fresh = silence_s <= np.maximum(self._idle.stale_spans * devices.column("span_s"), self._idle.stale_after_s)
-        rows = []
-        for row in sorted(self._rows, key=lambda row: fleet.workloads.keys[row]):
-            mine = np.flatnonzero(fresh & (owner == row))
-            quiet = bool(found.fresh[row] and not found.busy[row])
-            evident = quiet and found.families[row] >= self._idle.min_families
-            evident = evident and bool(found.requests_known[row] or not found.serves[row])
-            age_s = self._end_s - fleet.workloads.column("usage_s")[row]
-            live = age_s <= max(3.0 * float(fleet.workloads.column("usage_span_s")[row]), 600.0)
-            state = WorkloadState.UNKNOWN
-            tokens = float(fleet.workloads.column("tokens_per_minute")[row])
-            if found.busy[row] or (live and not len(mine) and tokens > 0):
-                state = WorkloadState.BUSY
-            elif evident and found.until_s[row] > found.since_s[row]:
-                state = WorkloadState.IDLE
-            token_usd = float(fleet.workloads.column("token_usd_per_hour")[row]) if live else 0.0
-            util, power = devices.column("util_ratio")[mine], devices.column("power_w")[mine]
-            rows.append(
-                StatusRow(
-                    workload=fleet.workloads.keys[row],
-                    team=fleet.teams[row],
-                    at=moment(float(fleet.workloads.column("status_s")[row])),
-                    state=state,
-                    usd_per_hour=round(float(found.usd_per_hour[row]) + token_usd, 6),
-                    devices=len(mine),
-                    idle_devices=int((devices.column("quiet_since_s")[mine] > 0).sum()) if evident else 0,
-                    gpu_model=fleet.models[int(mine[0])] if len(mine) else None,
-                    util_ratio=None if np.isnan(util).all() else round(float(np.nanmean(util)), 4),
-                    power_w=None if np.isnan(power).all() else round(float(np.nanmean(power)), 1),
-                    tokens_per_minute=None if np.isnan(tokens) else round(tokens if live else 0.0, 3),
-                    idle_since=moment(float(found.since_s[row])) if state is WorkloadState.IDLE else None,
-                )
-            )
+        workloads, held = fleet.workloads, self._held(fleet)
+        chosen = np.array(sorted(self._rows, key=workloads.keys.__getitem__), dtype=np.int64)
         self._rows.clear()
-        return rows
+        active = found.busy[chosen] > 0
+        quiet = (found.fresh[chosen] > 0) & ~active
+        evident = quiet & (found.families[chosen] >= self._idle.min_families)
+        evident &= found.requests_known[chosen] | ~found.serves[chosen]
+        age_s = self._end_s - workloads.column("usage_s")[chosen]
+        live = age_s <= np.maximum(3.0 * workloads.column("usage_span_s")[chosen], 600.0)
+        tokens = workloads.column("tokens_per_minute")[chosen]
+        busy = active | (live & (held.devices[chosen] == 0) & (tokens > 0))
+        idle = ~busy & evident & (found.until_s[chosen] > found.since_s[chosen])
+        usd = found.usd_per_hour[chosen] + np.where(live, workloads.column("token_usd_per_hour")[chosen], 0.0)
+        columns = zip(
+            chosen.tolist(), busy.tolist(), idle.tolist(), usd.tolist(), live.tolist(), tokens.tolist(),
+            found.since_s[chosen].tolist(), workloads.column("status_s")[chosen].tolist(),
+            held.devices[chosen].tolist(), np.where(evident, held.quiet[chosen], 0).tolist(),
+            held.first[chosen].tolist(), held.util_ratio[chosen].tolist(), held.power_w[chosen].tolist(),
+            strict=True,
+        )  # fmt: skip
+        return [
+            StatusRow(
+                workload=workloads.keys[row],
+                team=fleet.teams[row],
+                at=moment(at_s),
+                state=WorkloadState.BUSY if is_busy else WorkloadState.IDLE if is_idle else WorkloadState.UNKNOWN,
+                usd_per_hour=round(usd_per_hour, 6),
+                devices=devices,
+                idle_devices=idle_devices,
+                gpu_model=fleet.models[first] if first >= 0 else None,
+                util_ratio=None if isnan(util_ratio) else round(util_ratio, 4),
+                power_w=None if isnan(power_w) else round(power_w, 1),
+                tokens_per_minute=None if isnan(per_minute) else round(per_minute if is_live else 0.0, 3),
+                idle_since=moment(since_s) if is_idle else None,
+            )
+            for (
+                row, is_busy, is_idle, usd_per_hour, is_live, per_minute, since_s, at_s, devices, idle_devices, first,
+                util_ratio, power_w,
+            ) in columns
+        ]  # fmt: skip
+
+    def _held(self, fleet: Fleet) -> "_Held":
+        """What accelerators of which something was heard lately are held by each workload row."""
+        devices, size = fleet.devices, len(fleet.workloads)
+        silence_s = self._end_s - devices.column("seen_s")
+        fresh = silence_s <= np.maximum(self._idle.stale_spans * devices.column("span_s"), self._idle.stale_after_s)
+        mine = np.flatnonzero(fresh & (devices.column("workload") >= 0))
+        owner = devices.column("workload")[mine]
+        first = np.full(size, -1, dtype=np.int64)
+        first[owner[::-1]] = mine[::-1]
+        quiet = devices.column("quiet_since_s")[mine] > 0
+        return _Held(
+            devices=np.bincount(owner, minlength=size),
+            quiet=np.bincount(owner[quiet], minlength=size),
+            first=first,
+            util_ratio=_means(owner, devices.column("util_ratio")[mine], size),
+            power_w=_means(owner, devices.column("power_w")[mine], size),
+        )
+
+
+class _Held(Struct, frozen=True):
+    """By workload row: how many accelerators, how many of them quiet, the first one's row (-1: none), and means."""
+
+    devices: NDArray[np.int64]
+    quiet: NDArray[np.int64]
+    first: NDArray[np.int64]
+    util_ratio: NDArray[np.float64]  # NaN where none is known
+    power_w: NDArray[np.float64]
+
+
+def _means(owner: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.float64]:
+    known = ~np.isnan(values)
+    numbers = np.bincount(owner[known], minlength=size)
+    sums = np.bincount(owner[known], weights=values[known].astype(np.float64), minlength=size)
+    means: NDArray[np.float64] = np.divide(sums, numbers, out=np.full(size, np.nan), where=numbers > 0)
+    return means
