@@ -45,7 +45,7 @@ def told(pipe: Pipeline, records: Sequence[Record]) -> Facts:
     return pipe.drain()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("spread", [2 * HOUR, DAY], ids=str)
 def test_out_of_order_by_hours_comes_to_the_same_dollars_and_wakes_nobody(seed, spread):
     events = two_days()
