@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
     return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly)
 
 
-def pipelines(settings: Settings, route: Router) -> Callable[[int], Pipeline]:
+def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int], Pipeline]:
     """What makes the pipeline of a partition."""
     book, rules = price_book(settings), attribution_rules(settings)
     team_rules = tuple(TeamRule(match=dict(rule.match), team=rule.team) for rule in rules)
@@ -170,6 +171,7 @@ def pipelines(settings: Settings, route: Router) -> Callable[[int], Pipeline]:
             severity=severity(settings),
             route=route.decide,
             limits=limits(settings),
+            recall=partial(store.read_cold, partition),
         )
 
     return build
@@ -302,7 +304,7 @@ def keeper(
     """What holds partitions."""
     return Keeper(
         store=store,
-        build=pipelines(settings, route),
+        build=pipelines(settings, route, store),
         owner=owner,
         clock=clock,
         metrics=metrics,

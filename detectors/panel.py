@@ -4,7 +4,7 @@ A panel is bounded: when it is full, new keys share one overflow row, so that th
 gone cold are evicted: what they held is handed out as bytes, and a later key takes their place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 OVERFLOW = "__other__"
 FREE = ""  # in the place of the key of a row that nobody has; to detectors it is a row that never reported
 VERSION = 1
+
+Buffer = bytes | memoryview
 
 
 class PanelError(ValueError):
@@ -188,13 +190,14 @@ class Panel:
         if values.shape[1:] == column.shape[1:]:
             column[: len(values)] = values
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The columns by name, in order, those that still wait to be declared included. Views, not copies."""
+        used = {name: array[: len(self.keys)] for name, array in self._columns.items()}
+        return dict(sorted((self._waiting | used).items()))
+
     def to_bytes(self) -> bytes:
         """Keys and columns, those that still wait to be declared included; the same rows give the same bytes."""
-        used = {name: array[: len(self.keys)] for name, array in self._columns.items()}
-        columns = {
-            name: (array.dtype.str, array.shape[1:], array.tobytes())
-            for name, array in sorted((self._waiting | used).items())
-        }
+        columns = {name: (array.dtype.str, array.shape[1:], array.tobytes()) for name, array in self.arrays().items()}
         return msgspec.msgpack.encode({"version": VERSION, "keys": self.keys, "columns": columns})
 
     def load(self, data: bytes) -> None:
@@ -206,6 +209,10 @@ class Panel:
             raise PanelError("these bytes are not a panel") from error
         if version != VERSION:
             raise PanelError(f"panel of version {version}; this release reads version {VERSION}")
+        self.take(keys, columns)
+
+    def take(self, keys: list[str], columns: Mapping[str, tuple[str, Sequence[int], Buffer]]) -> None:
+        """Become these rows: a dtype, the shape of a row, and the bytes of each column. Raises PanelError."""
         try:
             loaded = {
                 name: np.frombuffer(raw, dtype=dtype).reshape(-1, *shape)

@@ -27,6 +27,10 @@ OFFSETS = table_of(tables.Offset).c
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
 
+Parts = Mapping[str, bytes | memoryview | None]
+"""Parts of a snapshot by name; None takes one away."""
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """A partition as its new owner finds it: go on from `offsets` (topic to next offset) with `snapshot`."""
 
@@ -35,7 +39,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
 
 
-def _write_parts(connection: Connection, partition: int, parts: Mapping[str, bytes | None], now: datetime) -> None:
+def _write_parts(connection: Connection, partition: int, parts: Parts, now: datetime) -> None:
     """Set each part; take away those that are None."""
     gone = [{"gone": name} for name, body in parts.items() if body is None]
     if gone:
@@ -89,7 +93,7 @@ class ProgressPart(Part):
         epoch: int,
         facts: Facts,
         *,
-        snapshot: Mapping[str, bytes | None] | None,
+        snapshot: Parts | None,
         offsets: Mapping[str, int],
         now: datetime,
         watermark: datetime | None = None,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from time import monotonic
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
@@ -17,7 +18,6 @@ from msgspec.structs import replace
 
 from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
 from store.facts import Facts, RejectRow
-from store.progress import Claim
 from store.store import Store
 from streams.back_pressure import BackPressure
 from streams.metrics import Metrics
@@ -26,8 +26,9 @@ from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
-Parts = dict[str, bytes | None]
+Parts = dict[str, bytes | memoryview | None]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
 FOLLOW_EVERY_S = 5.0
@@ -90,7 +91,7 @@ class Keeper:
         """Take partitions over; return the offset to go on from, by topic and partition."""
         async with self._claiming:  # two claims of one partition at a time would fence each other
             for partition in sorted(partitions - set(self.held)):
-                claim = await self._claim_patiently(partition)
+                claim = await self._patiently(self.store.claim_partition, partition, self.owner, self.clock())
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
@@ -122,9 +123,16 @@ class Keeper:
             async with held.lock:
                 if self.held.get(partition) is not held:  # lost while we waited: its next owner reads this again
                     continue
-                held.pipeline.observe(batch, self.behind(partition), self.clock())
-                held.uncommitted += len(batch)
+                await self._observe(partition, held, batch)
                 await self._commit_if_due(partition, held)
+
+    async def _observe(self, partition: int, held: Held, messages: Messages) -> None:
+        pipeline = held.pipeline
+        batch = pipeline.read(messages)
+        suspects = pipeline.suspects(batch)
+        recalled = await self._patiently(pipeline.recalled, suspects) if suspects else None
+        pipeline.take(batch, self.behind(partition), self.clock(), recalled)
+        held.uncommitted += len(messages)
 
     async def tick(self) -> None:
         """Time passes without messages: silent inputs let the clock go on; what is in memory is written.
@@ -234,16 +242,16 @@ class Keeper:
         ended = replace(orphan, resolved_at=now, updated_at=now, transition=orphan.transition + 1)
         facts.incidents.insert(0, ended)
 
-    async def _claim_patiently(self, partition: int) -> Claim:
+    async def _patiently(self, ask: Callable[..., T], *given: object) -> T:
         wait_s = 0.5
         while True:
             try:
-                claim = await asyncio.to_thread(self.store.claim_partition, partition, self.owner, self.clock())
+                answer = await asyncio.to_thread(ask, *given)
             except StoreUnavailable as error:
-                wait_s = await self._wait(error, "claim", wait_s)
+                wait_s = await self._wait(error, "ask", wait_s)
             else:
-                self.pressure.back("claim")
-                return claim
+                self.pressure.back("ask")
+                return answer
 
     async def _wait(self, error: StoreUnavailable, doing: str, wait_s: float) -> float:
         self.pressure.away(error, doing)

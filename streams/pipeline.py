@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 
 from alerts.incidents import Book, SeverityPolicy, Transition
 from alerts.notices import Notice
-from detectors.events import Change, Charge
+from detectors.cold import Cold, ColdKind, evict, restore
+from detectors.events import Change, Charge, GpuSample
+from detectors.fleet_parts import FleetParts
 from detectors.minute import Detector, moment
-from detectors.panel import Fleet, PanelError
-from store.facts import ChangeRow, ChargeRow, Facts, RejectRow
+from detectors.panel import Buffer, Fleet, PanelError
+from store.facts import ChangeRow, ChargeRow, ColdKey, ColdRow, Facts, RejectRow
 from streams.attribution import Attribution
 from streams.batch import Batch
 from streams.clock import Clock, Way
+from streams.cold import ColdIndex
 from streams.duplicates import Seen
 from streams.fold import OpenMinute
 from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
@@ -41,8 +44,13 @@ USABLE, AHEAD, TOO_OLD, TOO_LATE = range(4)
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_S = 86_400
+CROWDED_RATIO = 0.5  # of the rows of a panel; beyond it those that are cold leave
 LONGEST_SILENCE_MINUTES = 1_440  # after a longer hole in the data only the last day of it is walked through
 MAX_REJECT_BYTES = 65_536  # of a payload that is set aside
+
+
+Recall = Callable[[str, Sequence[str]], Mapping[str, bytes]]
+"""Looks up in the store what was known of cold keys of a kind."""
 
 
 class SnapshotError(ValueError):
@@ -88,8 +96,9 @@ class Pipeline:
         severity: SeverityPolicy,
         route: Callable[[Transition], list[Notice]],
         limits: Limits,
+        recall: Recall | None = None,
     ) -> None:
-        """Everything it works with is handed in."""
+        """Everything it works with is handed in. Without `recall` no row ever leaves the panels."""
         self.partition, self.limits = partition, limits
         self.detectors, self.statuses, self.route = tuple(detectors), statuses, route
         self.pricer, self.attribution = pricer, attribution
@@ -106,6 +115,9 @@ class Pipeline:
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates
         self.changes_known: list[tuple[int, int, str, str]] = []  # the last day's
         self.facts, self.tally = Facts(), Tally()
+        self.recall, self.cold = recall, ColdIndex()
+        self._recalled: dict[tuple[str, str], bytes] = {}  # for the messages at hand
+        self._fleet_parts = FleetParts(self.fleet)
         self._fleet_written = False  # as it stands now
         self._closed: set[int] = set()  # minutes that are no longer to be kept
 
@@ -116,17 +128,57 @@ class Pipeline:
         the next offset of their topic have been taken already and are passed over. `now`: when they are taken, where
         that may be long after they arrived; silence is counted from it.
         """
+        batch = self.read(messages)
+        suspects = self.suspects(batch)
+        self.take(batch, behind, now, self.recalled(suspects) if suspects else None)
+
+    def read(self, messages: Messages) -> Batch:
+        """Decode messages that were not taken yet. Changes nothing."""
         batch = Batch.of(messages, self.offsets)
+        batch.decode(self._decoder, self.limits.max_message_bytes)
+        return batch
+
+    def suspects(self, batch: Batch) -> dict[str, list[str]]:
+        """Keys of the batch that have no row and may be cold, by kind."""
+        if not len(self.cold):
+            return {}
+        workloads = {event.workload for event in batch.events if event.workload is not None}
+        devices = {event.device for event in batch.events if isinstance(event, GpuSample)}
+        found = {
+            ColdKind.WORKLOAD: self.cold.suspects(
+                ColdKind.WORKLOAD, sorted(name for name in workloads if name not in self.fleet.workloads)
+            ),
+            ColdKind.DEVICE: self.cold.suspects(
+                ColdKind.DEVICE, sorted(name for name in devices if name not in self.fleet.devices)
+            ),
+        }
+        return {kind: keys for kind, keys in found.items() if keys}
+
+    def recalled(self, suspects: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], bytes]:
+        """What the store knows of them. Raises StoreUnavailable, and has changed nothing then."""
+        if self.recall is None:
+            return {}
+        return {(kind, key): body for kind, keys in suspects.items() for key, body in self.recall(kind, keys).items()}
+
+    def take(
+        self,
+        batch: Batch,
+        behind: AbstractSet[str] = frozenset(),
+        now: datetime | None = None,
+        recalled: dict[tuple[str, str], bytes] | None = None,
+    ) -> None:
+        """Take what `read` has decoded, with what was `recalled` of its suspects."""
         if not len(batch):
             return
+        self._recalled = recalled or {}
         self.offsets |= batch.next_offsets()
         for topic, number in batch.numbers().items():
             self.tally.records[topic] = self.tally.records.get(topic, 0) + number
-        batch.decode(self._decoder, self.limits.max_message_bytes)
         heard_ms = batch.arrived_ms if now is None else np.maximum(batch.arrived_ms, _ms(now))
         begin = 0
         while begin < len(batch):
             begin = self._walk(batch, begin, heard_ms, behind)
+        self._recalled = {}
 
     def _walk(self, batch: Batch, begin: int, heard_ms: Longs, behind: AbstractSet[str]) -> int:
         """Take the messages from `begin` on, as far as the same events are too late; return where to go on."""
@@ -202,6 +254,7 @@ class Pipeline:
                 if isinstance(event, Charge):
                     self._charge(event)
                 elif isinstance(event, Change):
+                    self._warm([event])
                     self._change(event, int(batch.at_ms[places[place]]))
             begun = place + 1
 
@@ -217,6 +270,7 @@ class Pipeline:
         if not len(places):
             return
         events = [batch.events[place] for place in places.tolist()]
+        self._warm(events)
         for kind, lane, codes in self._coded(events, kinds):
             mine = np.flatnonzero(kinds == kind)
             chosen = events if len(mine) == len(events) else [events[place] for place in mine.tolist()]
@@ -225,6 +279,47 @@ class Pipeline:
             self.tally.duplicates += len(chosen) - len(taken.places)
             self._into_minutes(kind, taken, at_ms[taken.places], late[mine[taken.places]], began[mine[taken.places]])
         self._fleet_written = False
+
+    def _warm(self, events: Sequence[Any]) -> None:
+        """Bring cold rows back before anything is put into them."""
+        leaving = {(row.kind, row.key): row for row in self.facts.cold} if self.facts.cold else {}
+        if not self._recalled and not leaving:
+            return
+        wanted = {(ColdKind.WORKLOAD.value, event.workload) for event in events}
+        wanted |= {(ColdKind.DEVICE.value, event.device) for event in events if isinstance(event, GpuSample)}
+        rows = []
+        for kind, key in sorted(wanted & {*self._recalled, *leaving}):
+            body = leaving[kind, key].body if (kind, key) in leaving else self._recalled[kind, key]
+            rows.append(Cold(ColdKind(kind), key, body))
+        back = restore(self.fleet, self.detectors, rows, self.next_minute * 60)
+        for one in back:
+            self.cold.remove(one.kind, [one.key])
+            self.facts.warmed.append(ColdKey(partition=self.partition, kind=one.kind, key=one.key))
+        if back:
+            gone = {(one.kind.value, one.key) for one in back}
+            self.facts.cold = [row for row in self.facts.cold if (row.kind, row.key) not in gone]
+            self._recalled = {name: body for name, body in self._recalled.items() if name not in gone}
+
+    def _cool(self, end_s: int) -> None:
+        """Once an hour, where it gets crowded: rows that nothing refers to and nobody heard of for long leave."""
+        crowded = max(len(panel) / panel.limit for panel in (self.fleet.workloads, self.fleet.devices))
+        if self.recall is None or end_s % 3600 or crowded < CROWDED_RATIO or not self.cold.room:
+            return
+        workloads, devices = (set(rows) for rows in self.statuses.unsaid())
+        for minute in self.open.values():
+            workloads |= minute.workloads()
+            devices |= minute.devices()
+        workloads |= {row for row, *_ in self.changes_known}
+        gone = evict(self.fleet, end_s, workloads=workloads, devices=devices)
+        for kind in ColdKind:
+            self.cold.add(kind, [one.key for one in gone if one.kind is kind], end_s)
+        self.facts.cold += [
+            ColdRow(partition=self.partition, kind=one.kind, key=one.key, body=one.body, evicted_at=moment(end_s))
+            for one in gone
+        ]
+        self.cold.forget(end_s - self.limits.retention_days * DAY_S)
+        self._samples.clear()
+        self._usages.clear()
 
     def _coded(
         self, events: list[Any], kinds: NDArray[np.int8]
@@ -315,20 +410,23 @@ class Pipeline:
 
     def snapshot(self) -> dict[str, bytes]:
         """The whole state in named parts, for `load`. The same events give the same bytes, however they were cut."""
-        parts = {"core": self._core(), "fleet": self.fleet.to_bytes()}
+        parts = {"core": self._core()}
+        parts |= {f"fleet/{name}": body for name, body in self._fleet_parts.whole().items()}
         parts |= {f"open/{number}": minute.to_bytes() for number, minute in sorted(self.open.items())}
         parts |= {f"pages/{name}": body for name, body in self.pages.whole().items()}
         parts |= {f"seen/{name}": body for name, body in self.seen.whole().items()}
+        parts |= {f"cold/{name}": body for name, body in self.cold.whole().items()}
         return parts
 
-    def changes(self) -> dict[str, bytes | None]:
+    def changes(self) -> dict[str, Buffer | None]:
         """The parts that changed since the last call, to be written together with `offsets`; None: one that is no more.
 
-        All changes since the beginning, or since `load`, make a snapshot.
+        All changes since the beginning, or since `load`, make a snapshot. Some are views of what is in memory: they
+        must be written before the next message is taken.
         """
-        parts: dict[str, bytes | None] = {"core": self._core()}
+        parts: dict[str, Buffer | None] = {"core": self._core()}
         if not self._fleet_written:
-            parts["fleet"] = self.fleet.to_bytes()
+            parts |= {f"fleet/{name}": body for name, body in self._fleet_parts.changes().items()}
             self._fleet_written = True
         parts |= {f"open/{number}": None for number in self._closed if number not in self.open}
         self._closed = set()
@@ -338,6 +436,7 @@ class Pipeline:
                 minute.unwritten = False
         parts |= {f"pages/{name}": body for name, body in self.pages.changes().items()}
         parts |= {f"seen/{name}": body for name, body in self.seen.changes().items()}
+        parts |= {f"cold/{name}": body for name, body in self.cold.changes().items()}
         return parts
 
     def _core(self) -> bytes:
@@ -370,9 +469,10 @@ class Pipeline:
             for detector in self.detectors:  # so that their columns are there to be filled
                 detector.look(self.fleet, OpenMinute().close(0, 0, ()))
             self.statuses.declare(self.fleet)
-            self.fleet.load(parts["fleet"])
+            self._fleet_parts.load(_under("fleet/", parts))
             self.pages.load(_under("pages/", parts))
             self.seen.load(_under("seen/", parts))
+            self.cold.load(_under("cold/", parts))
             self.clock = msgspec.convert(held["clock"], Clock)
             self.open = {int(name): OpenMinute.from_bytes(body) for name, body in _under("open/", parts).items()}
             self.changes_known = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
@@ -463,6 +563,7 @@ class Pipeline:
                 if transition is not None:
                     self.facts.notices.extend(self.route(transition))
         self.statuses.take(self.fleet, minute)
+        self._cool(end_s)
 
     def _set_aside(self, batch: Batch, begin: int, end: int, first: int, reasons: NDArray[np.int8]) -> None:
         """Put on record what can't be used of the messages [begin, end), the events of which begin at `first`."""

@@ -60,7 +60,7 @@ def replay(
     try:
         run = Replay(
             store,
-            pipelines(settings, route)(0),
+            pipelines(settings, route, store)(0),
             forecast_duty(settings, store, route, "replay", None),
             ScaleDownDuty(store, scale_down_policy(settings), route),
         )

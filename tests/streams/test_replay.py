@@ -84,7 +84,7 @@ def replayed(config: Path, out: Path, *files: Path, until: datetime | None = Non
     store = Store.open("sqlite://")
     run = Replay(
         store,
-        pipelines(settings, route)(0),
+        pipelines(settings, route, store)(0),
         forecast_duty(settings, store, route, "replay", None),
         ScaleDownDuty(store, scale_down_policy(settings), route),
     )

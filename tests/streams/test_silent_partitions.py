@@ -99,7 +99,7 @@ def test_a_partition_with_unread_messages_goes_along_with_nobody(store: Store, c
 
 def test_the_service_has_no_low_watermark_before_every_partition_has_begun(store: Store) -> None:
     epochs = [store.claim_partition(partition, "a", NOON).epoch for partition in (0, 1)]
-    facts = assemble.pipelines(Settings(), assemble.router(Settings()))(0).drain()
+    facts = assemble.pipelines(Settings(), assemble.router(Settings()), store)(0).drain()
 
     store.commit(0, epochs[0], facts, snapshot=None, offsets={}, now=NOON, watermark=NOON)
     assert (store.low_watermark(), store.high_watermark()) == (None, NOON)

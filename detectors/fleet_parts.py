@@ -1,0 +1,72 @@
+"""A fleet in named parts, a part for each column, so that only what changed has to be written down."""
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.panel import VERSION, Buffer, Fleet, PanelError
+
+_PANELS = ("workloads", "devices", "pairs")
+
+
+class FleetParts:
+    """What of a fleet is written down already: a checksum and a length for each part."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Nothing is."""
+        self.fleet = fleet
+        self._written: dict[str, tuple[int, int]] = {}
+
+    def changes(self) -> dict[str, Buffer | None]:
+        """The parts that changed since the last call; None: no more. Columns are views: use them before they move."""
+        parts = _parts(self.fleet)
+        found: dict[str, Buffer | None] = {name: None for name in self._written if name not in parts}
+        for name, body in parts.items():
+            mark = crc32(body), len(body)
+            if self._written.get(name) != mark:
+                found[name] = body
+                self._written[name] = mark
+        for name in [name for name, body in found.items() if body is None]:
+            del self._written[name]
+        return found
+
+    def whole(self) -> dict[str, bytes]:
+        """All parts, as copies; the same rows give the same bytes."""
+        return {name: bytes(body) for name, body in _parts(self.fleet).items()}
+
+    def load(self, parts: Mapping[str, Buffer]) -> None:
+        """Take what `whole`, or all `changes` together, wrote. Raises PanelError for anything else."""
+        try:
+            version, teams, models, numbered, panels = msgspec.msgpack.decode(parts["about"])
+            if version != VERSION:
+                raise PanelError(f"panels of version {version}; this release reads version {VERSION}")
+            for name in _PANELS:
+                keys, columns = panels[name]
+                bodies = {
+                    column: (dtype, shape, parts[f"{name}/{column}"]) for column, (dtype, shape) in columns.items()
+                }
+                getattr(self.fleet, name).take(keys, bodies)
+            self.fleet.teams, self.fleet.models, self.fleet.numbered = list(teams), list(models), int(numbered)
+        except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise PanelError("these bytes are not a fleet") from error
+        self._written = {name: (crc32(body), len(body)) for name, body in _parts(self.fleet).items()}
+
+
+def _parts(fleet: Fleet) -> dict[str, Buffer]:
+    arrays = {name: getattr(fleet, name).arrays() for name in _PANELS}
+    about = {name: (getattr(fleet, name).keys, _shapes(columns)) for name, columns in arrays.items()}
+    parts: dict[str, Buffer] = {
+        "about": msgspec.msgpack.encode((VERSION, fleet.teams, fleet.models, fleet.numbered, about))
+    }
+    for name, columns in arrays.items():
+        for column, array in columns.items():
+            parts[f"{name}/{column}"] = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return parts
+
+
+def _shapes(columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (array.dtype.str, array.shape[1:]) for name, array in columns.items()}
