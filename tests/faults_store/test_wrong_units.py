@@ -1,5 +1,6 @@
 """A producer that changes to another unit: refused where the unit shows, told with the doubt where it can't."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,14 +13,24 @@ from tests.streams.events import MINUTE, NOON, Log, gpu, pipeline, usage
 HISTORY_MINUTES, AFTER_MINUTES = 60 * 60, 150
 
 
+@cache
+def days_of_the_right_unit() -> tuple[dict[str, bytes], dict[str, int]]:
+    """The state and the offsets after them."""
+    one = pipeline()
+    past = [NOON + minute * MINUTE for minute in range(HISTORY_MINUTES)]
+    one.observe(Log().records(made for at in past for made in (gpu(at, span_s=60), usage(at, cost_usd="0.0065"))))
+    assert one.drain().incidents == []
+    return one.snapshot(), one.offsets
+
+
 def after_days_of_the_right_unit(sample: dict[str, Any], use: dict[str, Any]) -> Facts:
     """What is found in the hours in which the producer uses another unit."""
-    log, one = Log(), pipeline()
-    past = [NOON + minute * MINUTE for minute in range(HISTORY_MINUTES)]
-    one.observe(log.records(made for at in past for made in (gpu(at, span_s=60), usage(at, cost_usd="0.0065"))))
-    assert one.drain().incidents == []
+    one, log = pipeline(), Log()
+    parts, offsets = days_of_the_right_unit()
+    one.load(parts, offsets)
+    log._next = dict(offsets)
     event, window = {"span_s": 60, **sample}, {"cost_usd": "0.0065", **use}
-    later = [past[-1] + minute * MINUTE for minute in range(1, AFTER_MINUTES + 1)]
+    later = [NOON + minute * MINUTE for minute in range(HISTORY_MINUTES, HISTORY_MINUTES + AFTER_MINUTES)]
     one.observe(log.records(made for at in later for made in (gpu(at, **event), usage(at, **window))))
     one.finish()
     return one.drain()
