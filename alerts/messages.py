@@ -1,6 +1,7 @@
 """What people read of an incident: a title, the reason in one sentence, a Slack message, and plain text."""
 
 from alerts.incidents import Incident, Severity
+from alerts.partition_stop import place as partition_place
 from alerts.slack_text import Block, code, context, escape, fields, header, link_to, paragraph
 from alerts.titles import (
     accelerators,
@@ -182,6 +183,8 @@ def _figures(incident: Incident) -> list[tuple[str, str, bool]]:
         known = incident.expected is not None and not unpriced
         against = f" / {quantity(incident.expected or 0.0, incident.unit)}" if known else ""
         label = _SEEN.get(incident.kind, "Observed / expected")
+        if incident.cause == Cause.POISON:
+            seen = f"{incident.observed:,.0f} messages that could not be used"
         if incident.unit == "usd_per_hour_used" and incident.expected is not None:
             label, against = "Used", f" of {per_hour(incident.expected)} paid for"
         shown.append((label if against else "Without a price" if unpriced else "Observed", seen + against, False))
@@ -223,6 +226,14 @@ def _will_break(incident: Incident) -> str:
 
 
 def _not_seen(incident: Incident) -> str:
+    if incident.cause == Cause.POISON:
+        what = f"{partition_place(incident)[:1].upper()}{partition_place(incident)[1:]}"
+        if incident.resolved_at is not None:
+            return f"{what} is read again, from where it was stopped; nothing in between was lost"
+        return (
+            f"{what} held so many unusable messages that it was stopped; nothing of it is judged until it goes on "
+            "(`emberwatch dlq list` says what is wrong with them, `emberwatch dlq resume` lets it go on)"
+        )
     ended = "came back" if incident.resolved_at is not None else "has not come back"
     return f"{where(incident)} stopped sending and {ended}; nothing is known of it for {lasted(incident)}"
 

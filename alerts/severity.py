@@ -28,7 +28,7 @@ class SeverityPolicy(Struct, frozen=True, kw_only=True):
 
     Waking someone takes certainty and dollars that grow while they sleep. What a night's sleep does not make worse
     never pages: a budget (the burn that breaks it pages by itself), a bill that disagrees, a drift over weeks, lost
-    telemetry and unpriced usage.
+    telemetry and unpriced usage. A partition that was stopped is no finding, and always pages.
     """
 
     page_confidence: float = 0.9  # 0 to 1

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from alerts.incidents import Incident
+from alerts.partition_stop import place as partition_place
 from alerts.units import SUSPECT, suspicion
 from alerts.wording import clean, count, day, duration, money, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
@@ -180,7 +181,16 @@ def interval(incident: Incident) -> str:
     return f" (80 %: {money(low)} to {money(high)})" if low is not None and high is not None else ""
 
 
+def _poison(incident: Incident, resolved: bool) -> str:
+    what = clean(partition_place(incident), 100)
+    if resolved:
+        return f"Reading goes on: {what}, stopped for {lasted(incident)}"
+    return f"Spend not seen: {what} is stopped, {incident.observed or 0:,.0f} messages could not be used"
+
+
 def _data_gap(incident: Incident, resolved: bool) -> str:
+    if incident.cause == Cause.POISON:
+        return _poison(incident, resolved)
     if resolved:
         return f"Telemetry is back: {_tail(incident)}, after {lasted(incident)}"
     if worth(incident.usd_per_hour):

@@ -51,6 +51,7 @@ from streams.kafka_login import KafkaLogin
 from streams.keeper import DeadLetters, Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
+from streams.poison import PoisonLimit
 from streams.pricing import Pricer
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
 from streams.status import Statuses
@@ -301,7 +302,7 @@ def keeper(
     clock: Callable[[], datetime] = now_utc,
     pressure: BackPressure | None = None,
 ) -> Keeper:
-    """What holds partitions."""
+    """What holds partitions. Without dead letters, one process reads one log of all topics."""
     return Keeper(
         store=store,
         build=pipelines(settings, route, store),
@@ -311,6 +312,13 @@ def keeper(
         dead_letters=dead_letters,
         behind=behind,
         pressure=pressure,
+        poison=PoisonLimit(
+            max_in_a_row=settings.stream.max_bad_in_a_row,
+            max_ratio=settings.stream.max_bad_ratio,
+            window=settings.stream.bad_window,
+        ),
+        poison_together=dead_letters is None,
+        route=route.decide,
     )
 
 

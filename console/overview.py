@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from alerts.incidents import Incident
-from store.facts import ForecastRow
+from store.facts import ForecastRow, StopRow
 
 
 class Outlook(StrEnum):
@@ -102,6 +102,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     budgets: tuple[BudgetView, ...]
     notices: tuple[NoticeView, ...]  # the latest
     rejects: dict[str, int]  # events set aside, by reason
+    stopped: tuple[StopRow, ...] = ()  # partitions that are not read
 
 
 def outlook(usd_per_month: float, spent_usd: float, forecast: ForecastRow | None) -> Outlook:

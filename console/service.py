@@ -127,6 +127,7 @@ def embedded_of(parts: Parts) -> Embedded:
         metrics=parts.metrics,
         pressure=parts.pressure,
     )
+    parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     return Embedded(parts.store, keeper, assemble.now_utc)
 
 
@@ -215,9 +216,13 @@ def listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-async def tick_keeper(keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5) -> None:
-    """Let a keeper's partitions see the time pass."""
+async def tick_keeper(
+    keeper: Keeper, stop: asyncio.Event, every_s: float = 0.5, also: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Let a keeper's partitions see the time pass; `also`: what is to be done each time after that."""
     while not stop.is_set():
         await keeper.tick()
+        if also is not None:
+            await also()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every_s)

@@ -61,6 +61,19 @@ class Stream(Section):
         le=10_000_000,
         description="Accelerators kept apart; the dollars of more are still counted, together.",
     )
+    max_bad_in_a_row: Count = Field(
+        default=1_000,
+        ge=1,
+        le=10_000_000,
+        description="Unusable messages in a row that a partition may have. One more stops it, and pages.",
+    )
+    max_bad_ratio: Ratio = Field(
+        default=0.5,
+        description="Share of the latest `bad_window` messages that may be unusable. More stops the partition.",
+    )
+    bad_window: Count = Field(
+        default=10_000, ge=1, le=10_000_000, description="Messages of each input over which `max_bad_ratio` is taken."
+    )
 
 
 class IdleDetection(Section):

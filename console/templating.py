@@ -28,6 +28,7 @@ CAUSES = {
     Cause.SLOW_GROWTH: "it grows slowly and steadily",
     Cause.UTILIZATION: "the accelerators are used less than before",
     Cause.TELEMETRY_LOST: "telemetry has stopped; whether it is idle is not known",
+    Cause.POISON: "so many of its messages are unusable that it was stopped; nothing of it is judged",
     Cause.UNKNOWN_MODEL: "no price book knows this model",
     Cause.FORECAST_BREACH: "the forecast lies above the budget",
     Cause.ESTIMATE_OFF: "the bill differs from the estimate",

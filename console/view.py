@@ -194,6 +194,7 @@ class ConsoleView:
             budgets=tuple(self._budget_view(budget, month, forecasts, now) for budget in self._budgets),
             notices=tuple(told(row) for row in self._store.notices(10)),
             rejects=commonest(self._store.reject_counts()),
+            stopped=tuple(self._store.stops()),
         )
 
     def _budget_view(self, budget: Budget, month: Spend, forecasts: Sequence[ForecastRow], now: datetime) -> BudgetView:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from alerts.incidents import Incident
 from alerts.notices import Notice
 from alerts.scale_down import Action, ActionStep
-from store.facts import ChangeRow, ForecastRow, StatusRow
+from store.facts import ChangeRow, ForecastRow, StatusRow, StopRow
 
 State = Literal["open", "resolved"]
 
@@ -95,6 +95,9 @@ class ViewStore(Protocol):
 
     def reject_counts(self) -> dict[str, int]:
         """Events set aside, by reason."""
+
+    def stops(self) -> Sequence[StopRow]:
+        """Partitions that are stopped now."""
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[SentNotice]:
         """Rows of the outbox."""

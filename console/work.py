@@ -67,11 +67,12 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
         clock=assemble.now_utc,
     )
     parts.health.register("kafka", lambda: worker.unready)
+    parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     ended, stop = Event(), asyncio.Event()
     working = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)
     serving = asyncio.ensure_future(server.serve())
-    ticking = asyncio.ensure_future(tick_keeper(keeper, stop))
+    ticking = asyncio.ensure_future(tick_keeper(keeper, stop, also=worker.go_on))
     ends_with(ticking, worker.request_stop)
     try:
         await server.wait_started(serving)

@@ -36,6 +36,7 @@ class Cause(StrEnum):
     SLOW_GROWTH = "slow_growth"
     UTILIZATION = "utilization"
     TELEMETRY_LOST = "telemetry_lost"
+    POISON = "poison"
     UNKNOWN_MODEL = "unknown_model"
     FORECAST_BREACH = "forecast_breach"
     ESTIMATE_OFF = "estimate_off"

@@ -57,7 +57,11 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
 
 
 class RejectRow(Struct, frozen=True, kw_only=True):
-    """An event that was set aside. Key: topic, partition, offset, index (its place in the envelope)."""
+    """An event that was set aside. Key: topic, partition, offset, index (its place in the envelope).
+
+    `fault` is one of a few words: `malformed`, `in_the_future`, `too_old`, `too_late`. The key is its message's, where
+    that is known; only the dead-letter topic keeps it.
+    """
 
     topic: str
     partition: int
@@ -66,6 +70,32 @@ class RejectRow(Struct, frozen=True, kw_only=True):
     reason: str
     payload: bytes
     at: datetime  # arrival
+    fault: str = "malformed"
+    key: bytes | None = None
+
+
+class RejectCount(Struct, frozen=True, kw_only=True):
+    """How many events of a partition were set aside in one hour for one fault, in all. Key: hour, partition, fault."""
+
+    hour: datetime  # in which they were set aside
+    partition: int
+    fault: str
+    events: int
+
+
+class StopRow(Struct, frozen=True, kw_only=True):
+    """A partition that was stopped because too much of it was unusable, and how it went on. Key: partition."""
+
+    partition: int
+    topic: str
+    offset: int  # of the message that passed the limit
+    reason: str
+    at: datetime
+    incident_id: str
+    resumed_at: datetime | None = None
+    resumed_by: str | None = None
+    allowance: int = 0  # bad messages that whoever resumed it lets through
+    taken_up_at: datetime | None = None  # when its owner read on
 
 
 class WorkloadState(StrEnum):
@@ -143,6 +173,8 @@ class Facts(Struct, kw_only=True):
     forecasts: list[ForecastRow] = []
     incidents: list[Incident] = []
     notices: list[Notice] = []
+    reject_counts: list[RejectCount] = []
+    stops: list[StopRow] = []
     cold: list[ColdRow] = []  # rows that left the panels
     warmed: list[ColdKey] = []  # rows that came back before any of `cold` left
 

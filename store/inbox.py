@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from store import tables
 from store.database import Part
@@ -24,6 +24,12 @@ class InboxRow(Struct, frozen=True, kw_only=True):
     arrived_at: datetime
 
 
+def lock_inbox(connection: Connection) -> None:
+    """Let nobody else append until the transaction ends. SQLite has one writer at a time, and needs no lock."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+
+
 class InboxPart(Part):
     """Appends to the inbox, reads and prunes it."""
 
@@ -38,8 +44,7 @@ class InboxPart(Part):
         """Write messages of any topics, each (topic, value), all or none; otherwise as `inbox_append`."""
         last = 0
         with self._database.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+            lock_inbox(connection)
             if messages:
                 rows = [{"topic": topic, "value": value, "arrived_at": arrived_at} for topic, value in messages]
                 connection.execute(insert(table_of(tables.Inbox)), rows)

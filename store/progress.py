@@ -1,7 +1,7 @@
 """Progress: a partition's snapshot, its offsets and its facts, in one transaction, fenced by the owner's epoch."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -13,17 +13,19 @@ from store.cold import delete_cold, write_cold
 from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
-from store.facts import Facts
+from store.facts import Facts, RejectCount, StopRow
 from store.incidents import write_incidents
 from store.ledger import write_ledger, write_teams
 from store.outbox import write_notices
-from store.rejects import write_rejects
+from store.rejects import reject_counts_since, write_reject_counts, write_rejects
 from store.status import write_forecasts, write_statuses
+from store.stops import stop_of, take_up, write_stops
 from store.upsert import insert_into, table_of, upsert
 
 PROGRESS = table_of(tables.Progress).c
 PARTS = table_of(tables.SnapshotPart).c
 OFFSETS = table_of(tables.Offset).c
+COUNTS_KNOWN = timedelta(hours=2)  # the hours whose counts can still grow
 DUTIES_PARTITION = -1  # no topic's: keeps the state of duties that the whole service does once
 
 
@@ -37,6 +39,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     epoch: int
     snapshot: dict[str, bytes] | None  # its parts by name; None where there is none yet
     offsets: dict[str, int]
+    reject_counts: list[RejectCount] = []  # of the hour before and since
+    stop: StopRow | None = None  # where it is stopped
+    allowance: int = 0  # bad messages to let through: someone has resumed it since
 
 
 def _write_parts(connection: Connection, partition: int, parts: Parts, now: datetime) -> None:
@@ -85,7 +90,16 @@ class ProgressPart(Part):
             snapshot = {name: body for name, body in connection.execute(parts)}  # noqa: C416
             query = select(OFFSETS.topic, OFFSETS.next_offset).where(OFFSETS.partition == partition)
             offsets = {topic: offset for topic, offset in connection.execute(query.order_by(OFFSETS.topic))}  # noqa: C416
-            return Claim(epoch=epoch, snapshot=snapshot or None, offsets=offsets)
+            stop = stop_of(connection, partition)
+            stopped = stop is not None and stop.resumed_at is None
+            return Claim(
+                epoch=epoch,
+                snapshot=snapshot or None,
+                offsets=offsets,
+                reject_counts=reject_counts_since(connection, partition, now - COUNTS_KNOWN),
+                stop=stop if stopped else None,
+                allowance=0 if stop is None or stopped else take_up(connection, partition, now),
+            )
 
     def commit(
         self,
@@ -118,6 +132,8 @@ class ProgressPart(Part):
             write_charges(connection, facts.charges)
             write_changes(connection, facts.changes)
             write_rejects(connection, facts.rejects)
+            write_reject_counts(connection, facts.reject_counts)
+            write_stops(connection, facts.stops)
             write_statuses(connection, facts.statuses)
             write_devices(connection, facts.devices)
             write_forecasts(connection, facts.forecasts)

@@ -19,6 +19,7 @@ from store.outbox import OutboxPart
 from store.progress import ProgressPart
 from store.rejects import RejectsPart
 from store.status import StatusPart
+from store.stops import StopsPart
 from store.upsert import table_of
 
 
@@ -28,6 +29,7 @@ class Store(
     ChargesPart,
     ChangesPart,
     RejectsPart,
+    StopsPart,
     StatusPart,
     DevicesPart,
     IncidentsPart,
@@ -61,11 +63,14 @@ class Store(
         `before` must lie well before every partition's snapshot: what is read again would be told again.
         """
         rejects, statuses = table_of(tables.Reject), table_of(tables.Status)
-        devices, cold = table_of(tables.Device), table_of(tables.Cold)
+        devices, counts, replayed = map(table_of, (tables.Device, tables.RejectCount, tables.Replayed))
+        cold = table_of(tables.Cold)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
             connection.execute(delete(rejects).where(rejects.c.at < before))
+            connection.execute(delete(counts).where(counts.c.hour < before))
+            connection.execute(delete(replayed).where(replayed.c.at < before))
             connection.execute(delete(statuses).where(statuses.c.at < before))
             connection.execute(delete(devices).where(devices.c.at < before))
             connection.execute(delete(cold).where(cold.c.evicted_at < before))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import faust
 import structlog
@@ -56,6 +56,21 @@ class Handler(Protocol):
 
     async def revoked(self, partitions: set[int]) -> None:
         """Let go of these partitions; whatever is not yet durable will be read again by their next owner."""
+
+
+@runtime_checkable
+class Stopping(Protocol):
+    """What a handler has, beside, that may stop a partition."""
+
+    @property
+    def stopped(self) -> Mapping[int, str]:
+        """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
+
+    def left_out(self, partition: int) -> Mapping[str, int]:
+        """By topic, the first message that was left out: where to go back to when the partition is not stopped."""
+
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
+        """This message of a topic, or one before it, comes next; what comes sooner was read before."""
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
@@ -137,6 +152,7 @@ class Consumption:
         self.partitions: frozenset[int] = frozenset()
         self.fault: str | None = None  # why what is assigned is not read
         self._next: dict[Place, int] = {}  # after the last one handled
+        self._back_to: dict[Place, int] = {}  # sought, and not seen yet: what comes sooner was fetched before
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         for logical, physical in settings.topics.items():
             self._add_agent(logical, physical, settings)
@@ -165,17 +181,59 @@ class Consumption:
         with self._crash_only():
             async with self._gate:
                 # What was read before a rebalance stays withheld: whoever owns it now reads it again.
-                current = [event for event in events if self._is_current(event)]
+                current = [event for event in events if self._is_current(event) and self._is_sought(topic, event)]
                 current.sort(key=lambda event: (event.message.partition, event.message.offset))
                 for partition, group in groupby(current, key=lambda event: event.message.partition):
                     handled = list(group)
                     now = self._clock()
                     await self._handler.handle([_record(topic, event, now) for event in handled])
+                    if self._is_stopped(partition):
+                        continue
                     self._next[(topic, partition)] = handled[-1].message.offset + 1
                     _give_free(handled)
 
     def _is_current(self, event: EventT[bytes]) -> bool:
         return not self._closed and event.message.generation_id == self._generation
+
+    def _is_sought(self, topic: str, event: EventT[bytes]) -> bool:
+        """Whether an event was fetched after the latest seek of its place; asked in the order of arrival."""
+        place = (topic, event.message.partition)
+        target = self._back_to.get(place)
+        if target is not None and event.message.offset > target:
+            return False
+        self._back_to.pop(place, None)
+        return True
+
+    async def go_on(self) -> None:
+        """Go back to what was left out while a partition was stopped, where it no longer is."""
+        handler = self._handler
+        if not isinstance(handler, Stopping) or self._generation is None:
+            return
+        with self._crash_only():
+            async with self._gate:
+                for partition in sorted(self.partitions - set(handler.stopped)):
+                    for topic, offset in handler.left_out(partition).items():
+                        if (topic, partition) not in self._back_to:
+                            await self._seek(handler, topic, partition, offset)
+
+    def _is_stopped(self, partition: int) -> bool:
+        return isinstance(self._handler, Stopping) and partition in self._handler.stopped
+
+    async def _seek(self, handler: Stopping, topic: str, partition: int, offset: int) -> None:
+        tp, consumer = TP(self._physical[topic], partition), cast("Any", self._app.consumer)
+        try:
+            first = (await consumer.earliest_offsets(tp))[tp]
+            if first > offset:
+                log.error("kafka_events_expired", topic=tp.topic, partition=partition, first=offset, next=first)
+            start = max(offset, first)
+            await consumer.seek_wait({tp: start})
+        except (KafkaError, TimeoutError) as error:
+            log.warning("kafka_offsets_not_set", reason=str(error))
+            return
+        handler.read_from(topic, partition, start)
+        self._back_to[(topic, partition)] = start
+        self._next[(topic, partition)] = start
+        log.info("kafka_partition_resumed", topic=tp.topic, partition=partition, offset=start)
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         await self._release()
@@ -243,7 +301,7 @@ class Consumption:
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
-        self._next = {}
+        self._next, self._back_to = {}, {}
         self.fault = None
         if held:
             await self._handler.revoked(set(held))

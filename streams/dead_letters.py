@@ -56,11 +56,13 @@ class DeadLetterProducer:
             return
         try:
             producer = await self._connected()
-            sent = [await self._send(producer, reject, (keys or {}).get(_place(reject))) for reject in rejects]
+            sent = [
+                await self._send(producer, reject, (keys or {}).get(_place(reject), reject.key)) for reject in rejects
+            ]
             results = await asyncio.gather(*sent, return_exceptions=True)
             for reject, result in zip(rejects, results, strict=True):
                 if isinstance(result, MessageSizeTooLargeError):
-                    await (await self._send(producer, reject, None, cut=True))
+                    await (await self._send(producer, reject, reject.key, cut=True))
                 elif isinstance(result, BaseException):
                     raise result
         except (KafkaError, TimeoutError) as error:
@@ -116,7 +118,7 @@ class DeadLetterProducer:
             ("__connect.errors.connector.name", _text(self._group)),
             ("__connect.errors.stage", b"VALUE_CONVERTER"),
             ("__connect.errors.class.name", b"emberwatch.streams.formats"),
-            ("__connect.errors.exception.class.name", b"emberwatch.Reject"),
+            ("__connect.errors.exception.class.name", _text(f"emberwatch.{reject.fault}")),
             ("__connect.errors.exception.message", _text(reject.reason)),
             ("emberwatch.index", _text(reject.index)),
             ("emberwatch.arrived_at", _text(reject.at.isoformat())),

@@ -39,12 +39,17 @@ class Health:
     def __init__(self, checks: Mapping[str, Callable[[], str | None]] | None = None) -> None:
         """Health with these checks to begin with; without any, the service is ready."""
         self._checks = dict(checks or {})
+        self._notes: set[str] = set()  # checks that are shown only
         self._lock = Lock()
 
-    def register(self, name: str, check: Callable[[], str | None]) -> None:
-        """Ask this too from now on. A name registered again replaces the earlier check."""
+    def register(self, name: str, check: Callable[[], str | None], *, needed: bool = True) -> None:
+        """Ask this too from now on. A name registered again replaces the earlier check.
+
+        `needed`: whether the service can't do its work without it; else its answer is shown, and it stays ready.
+        """
         with self._lock:
             self._checks[name] = check
+            (self._notes.discard if needed else self._notes.add)(name)
 
     def flag(self, name: str, reason: str = "not started yet") -> Flag:
         """Register a check that its owner sets, and return it."""
@@ -55,9 +60,9 @@ class Health:
     def readiness(self) -> Readiness:
         """Ask every check once."""
         with self._lock:
-            checks = dict(self._checks)
+            checks, notes = dict(self._checks), set(self._notes)
         answers = {name: check() for name, check in sorted(checks.items())}
         return Readiness(
-            ready=all(reason is None for reason in answers.values()),
+            ready=all(reason is None for name, reason in answers.items() if name not in notes),
             checks={name: reason or "ok" for name, reason in answers.items()},
         )

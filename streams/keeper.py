@@ -8,7 +8,7 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
 
@@ -16,12 +16,17 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from alerts.incidents import Transition
+from alerts.notices import Notice
+from alerts.partition_stop import stopped
 from store.errors import AlreadyOpen, Fenced, StoreError, StoreUnavailable
-from store.facts import Facts, RejectRow
+from store.facts import Facts, RejectCount, RejectRow, StopRow
+from store.progress import COUNTS_KNOWN
 from store.store import Store
 from streams.back_pressure import BackPressure
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
+from streams.poison import PoisonGuard, PoisonLimit, Trip
 from streams.records import Messages, Record, Slice
 
 log = structlog.get_logger()
@@ -31,6 +36,7 @@ DeadLetters = Callable[[Sequence[RejectRow]], Awaitable[None]]
 Parts = dict[str, bytes | memoryview | None]
 Behind = Callable[[int], frozenset[str]]
 LONGEST_WAIT_S = 15.0
+RESUMED_EVERY_S = 2.0
 FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
 MOST_PUT_OFF = 10.0  # times the usual interval
@@ -48,6 +54,14 @@ class Held(Struct):
     unwritten_parts: Parts = {}  # so are these, of its snapshot
     commit_s: float = 0.0  # how long the last commit took
     watermark: datetime | None = None  # as the store has it
+    guard: PoisonGuard | None = None
+    left_out: dict[str, int] = {}  # while it was stopped: the first message of each topic that has to be read again
+    counts: dict[tuple[datetime, str], int] = {}  # events set aside, by hour and fault
+
+
+def told_to_nobody(transition: Transition) -> list[Notice]:
+    """No channel hears of anything."""
+    return []
 
 
 def no_unread(partition: int) -> frozenset[str]:
@@ -71,12 +85,22 @@ class Keeper:
         commit_every_s: float = 1.0,
         commit_every: int = 20_000,
         pressure: BackPressure | None = None,
+        poison: PoisonLimit | None = None,
+        poison_together: bool = False,
+        route: Callable[[Transition], list[Notice]] = told_to_nobody,
     ) -> None:
-        """`dead_letters`: where rejects go instead of the store. `behind`: which topics have unread messages."""
+        """`dead_letters`: where rejects go instead of the store. `behind`: which topics have unread messages.
+
+        `poison`: how much may be set aside before a partition stops, None: anything; `poison_together`: over all its
+        topics. `route`: who hears of a stop.
+        """
         self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
         self.dead_letters, self.behind = dead_letters, behind
         self.commit_every_s, self.commit_every = commit_every_s, commit_every
+        self.poison, self.poison_together, self.route = poison, poison_together, route
         self.held: dict[int, Held] = {}
+        self.stopped: dict[int, str] = {}  # partitions that are not read, and why: what comes is to be read again
+        self._looked_s = float("-inf")
         self._claiming = asyncio.Lock()
         self.pressure = pressure or BackPressure()
         self._followed_s = float("-inf")
@@ -95,7 +119,13 @@ class Keeper:
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
-                self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+                held = self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+                held.guard = self._guard(claim.allowance)
+                held.counts = {(row.hour, row.fault): row.events for row in claim.reject_counts}
+                if claim.stop is not None:
+                    self._note_stop(partition, claim.stop.reason)
+                else:
+                    self.metrics.partition_stopped(partition, False)
                 log.info("partition_claimed", partition=partition, epoch=claim.epoch, offsets=claim.offsets)
         return {
             (topic, partition): offset
@@ -112,7 +142,7 @@ class Keeper:
                     await self._write(partition, held, once=True)
                 except StoreError as error:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
-                self.held.pop(partition, None)
+                self._forget(partition)
 
     async def handle(self, messages: Messages) -> None:
         """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
@@ -123,8 +153,106 @@ class Keeper:
             async with held.lock:
                 if self.held.get(partition) is not held:  # lost while we waited: its next owner reads this again
                     continue
-                await self._observe(partition, held, batch)
-                await self._commit_if_due(partition, held)
+                await self._read(partition, held, batch)
+
+    def left_out(self, partition: int) -> dict[str, int]:
+        """By topic, the first message that came while the partition was stopped, and has to be read again."""
+        held = self.held.get(partition)
+        return {} if held is None else dict(held.left_out)
+
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
+        """The transport goes back to this message of a topic; what it hands over until then is left out still."""
+        held = self.held.get(partition)
+        if held is not None and topic in held.left_out:
+            held.left_out[topic] = offset
+
+    def next_offsets(self, partition: int) -> dict[str, int]:
+        """Where reading of each topic of a held partition goes on: where to seek to when it is no longer stopped."""
+        return dict(self.held[partition].pipeline.offsets)
+
+    async def _read(self, partition: int, held: Held, messages: Messages) -> None:
+        """Observe messages as far as the limit allows; what a stopped partition is handed is left for later."""
+        if partition in self.stopped:
+            leave_out(held.left_out, messages)
+            return
+        messages = after_seek(held.left_out, messages)
+        for part in [messages] if held.guard is None else held.guard.parts(messages):
+            if partition in self.stopped:
+                leave_out(held.left_out, part)
+                continue
+            known = len(held.pipeline.facts.rejects)
+            await self._observe(partition, held, part)
+            new = held.pipeline.facts.rejects[known:]
+            trip = None if held.guard is None else held.guard.judge(part, new)
+            if trip is not None:
+                await self._stop(partition, held, trip)
+        await self._commit_if_due(partition, held)
+
+    async def _stop(self, partition: int, held: Held, trip: Trip) -> None:
+        """Read no further, say so once, and keep what was read up to here: all in one commit."""
+        now = self.clock()
+        opened = stopped(
+            topic=trip.topic,
+            partition=partition,
+            offset=trip.offset,
+            at=datetime.fromtimestamp(trip.arrived_ms / 1000, UTC),
+            now=now,
+            bad_messages=trip.bad_messages,
+        )
+        row = StopRow(
+            partition=partition,
+            topic=trip.topic,
+            offset=trip.offset,
+            reason=trip.reason,
+            at=now,
+            incident_id=opened.incident.incident_id,
+        )
+        told = Facts(incidents=[opened.incident], notices=self.route(opened), stops=[row])
+        held.unwritten = _joined(held.unwritten, told)
+        self._note_stop(partition, trip.reason)
+        await self._write(partition, held)
+
+    def _note_stop(self, partition: int, reason: str) -> None:
+        self.stopped[partition] = f"partition {partition} is stopped: {reason}; `emberwatch dlq resume` lets it go on"
+        self.metrics.partition_stopped(partition, True)
+        log.error("partition_stopped", partition=partition, reason=reason)
+
+    async def _look_for_resumed(self) -> None:
+        """Go on with the partitions that a person has let go on."""
+        if not self.stopped or monotonic() - self._looked_s < RESUMED_EVERY_S:
+            return
+        self._looked_s = monotonic()
+        for partition in sorted(self.stopped):
+            held = self.held.get(partition)
+            if held is None:
+                continue
+            async with held.lock:  # its stop is in the store once this is free
+                if self.held.get(partition) is not held:
+                    continue
+                try:
+                    allowance = await asyncio.to_thread(self.store.take_up_resumed, partition, self.clock())
+                except StoreUnavailable as error:
+                    log.warning("store_unavailable", reason=str(error))
+                    return
+                if allowance is not None:
+                    held.guard = self._guard(allowance)
+                    del self.stopped[partition]
+                    self.metrics.partition_stopped(partition, False)
+                    log.info("partition_resumed", partition=partition, allowance=allowance)
+
+    def _guard(self, allowance: int) -> PoisonGuard | None:
+        if self.poison is None:
+            return None
+        return PoisonGuard(self.poison, together=self.poison_together, allowance=allowance)
+
+    def _forget(self, partition: int) -> None:
+        self.held.pop(partition, None)
+        self.stopped.pop(partition, None)
+        self.metrics.partition_stopped(partition, None)
+
+    def stopped_in_words(self) -> str | None:
+        """Which partitions are not read, and why; None while all are."""
+        return "; ".join(reason for _, reason in sorted(self.stopped.items())) or None
 
     async def _observe(self, partition: int, held: Held, messages: Messages) -> None:
         pipeline = held.pipeline
@@ -140,9 +268,10 @@ class Keeper:
         As a silent input goes along with the other inputs of its partition, a silent partition goes along with the rest
         of the service: what it lost would never be told otherwise, and it would hold up the forecasts.
         """
+        await self._look_for_resumed()
         for partition, held in list(self.held.items()):
             async with held.lock:
-                if self.held.get(partition) is not held:
+                if self.held.get(partition) is not held or partition in self.stopped:  # its time stands still
                     continue
                 now, unread = self.clock(), self.behind(partition)
                 held.pipeline.tick(now, unread)
@@ -183,7 +312,10 @@ class Keeper:
     async def _write(self, partition: int, held: Held, *, once: bool = False) -> None:
         pipeline = held.pipeline
         self._measure(partition, pipeline)
-        facts = held.unwritten = _joined(held.unwritten, pipeline.drain())
+        found = pipeline.drain()
+        if self.dead_letters is not None:
+            found.reject_counts = self._counted(partition, held, found.rejects)
+        facts = held.unwritten = _joined(held.unwritten, found)
         if not facts and not held.uncommitted and pipeline.watermark == held.watermark:
             held.committed_s = monotonic()
             return
@@ -196,12 +328,23 @@ class Keeper:
             await (self._commit if once else self._commit_patiently)(partition, held, facts, held.unwritten_parts)
         except Fenced as error:
             log.warning("partition_lost", partition=partition, reason=str(error))
-            self.held.pop(partition, None)
+            self._forget(partition)
             raise
         held.unwritten_parts = {}
         held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
         held.watermark, held.commit_s = pipeline.watermark, held.committed_s - began_s
         self.metrics.committed(held.commit_s)
+
+    def _counted(self, partition: int, held: Held, rejects: Sequence[RejectRow]) -> list[RejectCount]:
+        """How many there are of each fault in this hour, in all: written again, they count nothing twice."""
+        hour = self.clock().replace(minute=0, second=0, microsecond=0)
+        for reject in rejects:
+            held.counts[hour, reject.fault] = held.counts.get((hour, reject.fault), 0) + 1
+        held.counts = {key: events for key, events in held.counts.items() if key[0] >= hour - COUNTS_KNOWN}
+        return [
+            RejectCount(hour=hour, partition=partition, fault=fault, events=held.counts[hour, fault])
+            for fault in sorted({reject.fault for reject in rejects})
+        ]
 
     async def _commit(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
         pipeline = held.pipeline
@@ -281,6 +424,33 @@ def _by_partition(messages: Messages) -> dict[int, Messages]:
     for record in messages:
         parts.setdefault(record.partition, []).append(record)
     return dict(parts)
+
+
+def leave_out(left_out: dict[str, int], messages: Messages) -> None:
+    """Note the first message of each topic that has to be read again."""
+    if isinstance(messages, Slice):
+        if len(messages):
+            left_out.setdefault(messages.topic, messages.offsets[0])
+        return
+    for record in messages:
+        left_out.setdefault(record.topic, record.offset)
+
+
+def after_seek(left_out: dict[str, int], messages: Messages) -> Messages:
+    """The messages less those that lie beyond what was left out: the transport has not gone back to that yet."""
+    if not left_out or not len(messages):
+        return messages
+    if isinstance(messages, Slice):
+        if messages.offsets[0] > left_out.get(messages.topic, messages.offsets[0]):
+            return Slice(messages.topic, messages.partition, [], [], [])
+        left_out.pop(messages.topic, None)
+        return messages
+    kept = []
+    for record in messages:
+        if record.offset <= left_out.get(record.topic, record.offset):
+            left_out.pop(record.topic, None)
+            kept.append(record)
+    return kept
 
 
 def _joined(earlier: Facts | None, later: Facts) -> Facts:

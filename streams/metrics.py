@@ -86,6 +86,11 @@ class Metrics:
         )
         Info("emberwatch_build", "The running version", registry=own).info({"version": version})
         self._reasons, self._models, self._channels = _Names(), _Names(), _Names()
+        self._stopped = Gauge(
+            "emberwatch_partition_stopped", "1 while a partition is not read: too much was set aside", ["partition"],
+            registry=own,
+        )  # fmt: skip
+        self._partitions: set[int] = set()
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
 
     def consumed(self, topic: str, records: int = 1) -> None:
@@ -99,6 +104,15 @@ class Metrics:
     def rejected(self, reason: str, events: int = 1) -> None:
         """Events were set aside for one of the fixed reasons."""
         self._rejected.labels(self._reasons(reason)).inc(events)
+
+    def partition_stopped(self, partition: int, stopped: bool | None) -> None:
+        """A partition of this process is stopped, or read; None: another process has it now."""
+        if stopped is not None:
+            self._stopped.labels(str(partition)).set(float(stopped))
+            self._partitions.add(partition)
+        elif partition in self._partitions:
+            self._partitions.remove(partition)
+            self._stopped.remove(str(partition))
 
     def watermark(self, partition: int, at: datetime) -> None:
         """A partition's minutes are closed up to this moment."""

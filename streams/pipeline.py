@@ -586,6 +586,7 @@ class Pipeline:
                     reason=reason,
                     payload=payload[:MAX_REJECT_BYTES],
                     at=moment(int(batch.arrived_ms[owner]) / 1000),
+                    fault=word,
                 )
             )
 

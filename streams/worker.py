@@ -68,6 +68,11 @@ class Worker:
         log.info("worker_stopping")
         self._stop.set()
 
+    async def go_on(self) -> None:
+        """Read what was left out of partitions that were stopped, and no longer are. To be called now and then."""
+        if self._consumption is not None:
+            await self._consumption.go_on()
+
     @property
     def unready(self) -> str | None:
         """Why this worker consumes nothing at present; None when it is ready."""

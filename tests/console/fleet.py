@@ -11,7 +11,7 @@ from alerts.scale_down import Action, ActionStep, Mode
 from alerts.titles import title
 from detectors.budget import Budget
 from detectors.findings import Cause, Kind
-from store.facts import ChangeRow, ForecastRow, LedgerRow, StatusRow, WorkloadState
+from store.facts import ChangeRow, ForecastRow, LedgerRow, StatusRow, StopRow, WorkloadState
 
 NOW = datetime(2026, 11, 24, 21, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -48,6 +48,7 @@ class ListStore:
     actions: list[Action] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
     is_paused: bool = False
+    stopped: list[StopRow] = field(default_factory=list)
 
     def statuses(self) -> Sequence[StatusRow]:
         return self.rows
@@ -69,6 +70,9 @@ class ListStore:
 
     def latest_forecasts(self) -> Sequence[ForecastRow]:
         return self.forecasts
+
+    def stops(self) -> list[StopRow]:
+        return self.stopped
 
     def reject_counts(self) -> dict[str, int]:
         return self.rejects

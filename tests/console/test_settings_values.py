@@ -32,6 +32,9 @@ DEFAULTS = {
         "max_message_bytes": 1048576,
         "max_workloads": 100_000,
         "max_devices": 200_000,
+        "max_bad_in_a_row": 1_000,
+        "max_bad_ratio": 0.5,
+        "bad_window": 10_000,
     },
     "detection": {
         "idle": {

@@ -191,4 +191,5 @@ def test_the_overview_for_programs_says_what_it_always_said():
         ],
         "notices": [],
         "rejects": {"not_json": 2, "future": 1},
+        "stopped": [],
     }

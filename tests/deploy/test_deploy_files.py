@@ -27,6 +27,7 @@ METRICS = {
     "emberwatch_incidents_open": {"kind", "severity"},
     "emberwatch_notifications_total": {"channel", "outcome"},
     "emberwatch_outbox_pending": {"channel"},
+    "emberwatch_partition_stopped": {"partition"},
     "emberwatch_records_consumed_total": {"topic"},
     "emberwatch_records_rejected_total": {"reason"},
     "emberwatch_spend_usd_per_hour": {"team"},

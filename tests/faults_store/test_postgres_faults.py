@@ -11,7 +11,7 @@ from tests.faults_store.embedded_service import WITHIN_S, Client, Service, asser
 from tests.support.postgres import Databases, PostgresCluster, driver_address
 from tests.support.waiting import wait_until
 
-REQUESTS = 160
+REQUESTS = 100
 END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'emberwatch'"
 
 
@@ -47,22 +47,22 @@ def test_input_waits_while_postgresql_is_away_refuses_or_hangs_up_and_nothing_is
     client = Client(service.url, minute_bodies(REQUESTS), every_s=0.02)
     client.start()
 
-    client.wait_accepted(20)
+    client.wait_accepted(12)
     cluster.kill()
     assert wait_until(lambda: waits(service, "can't be reached: start the database"), WITHIN_S), service.checks()
     cluster.start()
 
-    client.wait_accepted(60)
+    client.wait_accepted(35)
     for _ in range(15):
         say(cluster, END_SESSIONS)
 
-    client.wait_accepted(90)
+    client.wait_accepted(55)
     say(cluster, "alter system set default_transaction_read_only = on", "select pg_reload_conf()")
     assert wait_until(lambda: waits(service, "takes no writes"), WITHIN_S), service.checks()
     say(cluster, "set default_transaction_read_only = off", "alter system reset default_transaction_read_only")
     say(cluster, "select pg_reload_conf()")
 
-    client.wait_accepted(120)
+    client.wait_accepted(75)
     cluster.stop()
     assert wait_until(lambda: waits(service, "can't be reached"), WITHIN_S), service.checks()
     cluster.start()
@@ -84,7 +84,7 @@ def test_input_waits_while_postgresql_is_away_refuses_or_hangs_up_and_nothing_is
 @pytest.mark.slow
 def test_a_service_whose_postgresql_is_away_ends_when_told_and_the_next_start_goes_on(cluster, service):
     service.start()
-    client = Client(service.url, minute_bodies(90))
+    client = Client(service.url, minute_bodies(60))
     client.start()
     client.wait_accepted(10)
     cluster.kill()
@@ -96,5 +96,5 @@ def test_a_service_whose_postgresql_is_away_ends_when_told_and_the_next_start_go
     cluster.start()
     service.start()
     client.join(WITHIN_S)
-    assert client.accepted == 90
-    assert_as_without_faults(service, 90)
+    assert client.accepted == 60
+    assert_as_without_faults(service, 60)

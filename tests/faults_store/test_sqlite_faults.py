@@ -12,7 +12,7 @@ import pytest
 from tests.faults_store.embedded_service import WITHIN_S, Client, Service, assert_as_without_faults, minute_bodies
 from tests.support.waiting import wait_until
 
-REQUESTS = 120
+REQUESTS = 70
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_input_waits_while_another_program_locks_sqlite_and_nothing_is_lost_or_d
     service.start()
     client = Client(service.url, minute_bodies(REQUESTS))
     client.start()
-    client.wait_accepted(30)
+    client.wait_accepted(15)
 
     other = sqlite3.connect(service.data / "emberwatch.db", isolation_level=None, timeout=30.0)
     other.execute("BEGIN EXCLUSIVE")
@@ -89,7 +89,7 @@ def test_input_waits_while_the_disk_is_full_and_the_file_stays_sound(small_disk,
         service.start()
         client = Client(service.url, minute_bodies(REQUESTS))
         client.start()
-        client.wait_accepted(30)
+        client.wait_accepted(15)
 
         filler = fill(small_disk)
         assert wait_until(lambda: "has no space left: free space" in service.checks()["store"], WITHIN_S)

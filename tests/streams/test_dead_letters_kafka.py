@@ -78,7 +78,7 @@ def test_a_letter_holds_the_bytes_and_key_it_came_with_and_its_headers_are_text(
         "__connect.errors.connector.name": "emberwatch",
         "__connect.errors.stage": "VALUE_CONVERTER",
         "__connect.errors.class.name": "emberwatch.streams.formats",
-        "__connect.errors.exception.class.name": "emberwatch.Reject",
+        "__connect.errors.exception.class.name": "emberwatch.malformed",
         "__connect.errors.exception.message": "util_ratio must be ≤ 1.0, got 55",
         "emberwatch.index": "3",
         "emberwatch.arrived_at": "2026-11-02T12:00:00+00:00",

@@ -20,7 +20,7 @@ from tests.faults_store.embedded_service import (
 )
 from tests.support.waiting import wait_until
 
-REQUESTS = 200
+REQUESTS = 120
 KILLS = 3
 
 
@@ -54,7 +54,7 @@ def test_what_was_accepted_before_a_kill_is_counted_once_and_told_once(service):
 
 @pytest.mark.slow
 def test_what_was_answered_202_is_on_disk_when_the_process_is_killed_at_that_moment(service):
-    sent = minute_bodies(60)
+    sent = minute_bodies(40)
     service.start()
     client = Client(service.url, sent)
     client.start()
@@ -70,5 +70,5 @@ def test_what_was_answered_202_is_on_disk_when_the_process_is_killed_at_that_mom
     assert kept[: len(expected)] == expected
     service.start()
     client.join(WITHIN_S)
-    assert client.accepted == 60
-    assert wait_until(lambda: ledger_nano_usd(service.store_url) == 60 * NANO_USD_A_BODY, WITHIN_S)
+    assert client.accepted == 40
+    assert wait_until(lambda: ledger_nano_usd(service.store_url) == 40 * NANO_USD_A_BODY, WITHIN_S)

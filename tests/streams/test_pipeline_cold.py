@@ -1,4 +1,4 @@
-"""Workloads that nobody heard of for days leave a crowded panel, and are judged on their return as if they had stayed."""
+"""Workloads that nobody heard of for days leave a crowded panel, and are judged on return as if they had stayed."""
 
 from datetime import timedelta
 from functools import partial

@@ -55,6 +55,7 @@ def test_what_is_set_aside_keeps_its_bytes_its_place_and_the_reason():
             reason="dated 599 s ahead of its arrival, the limit is 300 s",
             payload=encoded(future),
             at=NOON + SECOND,
+            fault="in_the_future",
         ),
     ]
     tally = one.take_tally()
