@@ -47,7 +47,7 @@ class Database:
         self._one_connection = isinstance(engine.pool, StaticPool)
         self._one_writer = engine.dialect.name == "sqlite"
         self._lock = RLock()
-        self._locked_out = False  # whether another program kept the latest writer from its turn
+        self._locked_out = False  # whether another program keeps our writer from its turn, or kept the latest
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -87,6 +87,7 @@ class Database:
                 stack.callback(self._lock.release)
             stack.enter_context(_own_errors())
             try:
+                self._locked_out = self._locked_out or alone  # until it is its turn
                 connection = stack.enter_context(engine.begin())
             except DBAPIError as error:
                 self._locked_out = _trouble(error.orig) is Trouble.LOCKED
