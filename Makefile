@@ -11,6 +11,8 @@ PYTHON ?=
 ARGS ?=
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
+SUITE ?=
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -46,6 +48,10 @@ format: .venv/.dev ## put the code into the one format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+.PHONY: bench
+bench: .venv/.dev ## measure speed and memory, beside others, on a real Kafka (SUITE=ingest, BENCH_ARGS=--quick)
+	@exec $(BIN)/python -W ignore -m benchmarks.run $(SUITE) $(BENCH_ARGS)
+
 .PHONY: lock
 lock: .venv/.dev ## write the lock files anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
 	$(LOCK) --extra build --output-file requirements.lock
@@ -53,7 +59,7 @@ lock: .venv/.dev ## write the lock files anew from pyproject.toml (LOCK_ARGS=--u
 
 .PHONY: clean
 clean: ## remove the virtual environment and all caches; data of the service stays
-	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .cache benchmarks/.peers .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # the first Python of the right version that can make a virtual environment

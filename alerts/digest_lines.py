@@ -89,3 +89,5 @@ class Quality(Struct, frozen=True, kw_only=True):
     rejects: int = 0  # events set aside
     unpriced_tokens: int = 0
     late_usd: float = 0.0  # counted after its minute had closed
+    lost_events: int = 0  # messages gone from Kafka unread, at most, where that is known
+    lost_usd: float = 0.0  # what may be missing for it, at the pace of the day before

@@ -104,6 +104,10 @@ def quality(trust: Quality) -> str:
         )
         if number
     ]
+    if trust.lost_events or trust.lost_usd >= 0.005:
+        lost = f"up to {trust.lost_events:,} messages" if trust.lost_events else "messages"
+        missing = f" (about {usd(trust.lost_usd)} may be missing)" if trust.lost_usd >= 0.005 else ""
+        faults.append(f"{lost} gone from Kafka unread{missing}")
     if abs(trust.late_usd) >= 0.005:
         faults.append(f"late data: {'+' if trust.late_usd > 0 else ''}{usd(trust.late_usd)}")
     return ", ".join(faults) + "." if faults else "No gaps, nothing set aside, everything priced."

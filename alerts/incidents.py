@@ -42,6 +42,7 @@ class Incident(Struct, frozen=True, kw_only=True):
     team: str | None = None
     model: str | None = None
     budget: str | None = None
+    source: str | None = None  # of lost messages: topic, partition and offsets
     devices: tuple[str, ...] = ()
     usd_per_hour: float = 0.0
     usd_so_far: float = 0.0
@@ -175,6 +176,7 @@ class Book:
             team=finding.team,
             model=finding.model,
             budget=finding.budget,
+            source=finding.source,
             devices=finding.devices,
             usd_per_hour=finding.usd_per_hour,
             usd_so_far=finding.usd_so_far,

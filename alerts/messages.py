@@ -9,6 +9,7 @@ from alerts.titles import (
     changed,
     interval,
     lasted,
+    lost_messages,
     title,
     unpriced_tokens,
     where,
@@ -51,6 +52,10 @@ _ALREADY_SAID = {
     "unpriced_tokens",
     "usd_so_far",
     "observed_generation",
+    "partition",
+    "first_offset",
+    "next_offset",
+    "most_events",
 }
 _LABELS = {"families": "kinds of evidence"}
 _RATE = {Kind.DATA_GAP: "Not seen", Kind.BUDGET: "Spending now", Kind.UNPRICED: "Estimated"}
@@ -234,8 +239,26 @@ def _not_seen(incident: Incident) -> str:
             f"{what} held so many unusable messages that it was stopped; nothing of it is judged until it goes on "
             "(`emberwatch dlq list` says what is wrong with them, `emberwatch dlq resume` lets it go on)"
         )
+    if incident.source is not None:
+        return _gone_unread(incident)
     ended = "came back" if incident.resolved_at is not None else "has not come back"
     return f"{where(incident)} stopped sending and {ended}; nothing is known of it for {lasted(incident)}"
+
+
+def _gone_unread(incident: Incident) -> str:
+    """Nothing that is said of the dollars is certain: what was never read can't be priced."""
+    offsets = incident.source.partition("@")[2].replace("-", " to ") if incident.source else ""
+    known = incident.evidence.get("may_be_missing_usd")
+    dollars = (
+        f"at the pace of the day before, about {money(known)} may be missing from every sum, more or less"
+        if known is not None
+        else "what is missing from the sums can't be told"
+    )
+    ended = "reading has gone on" if incident.resolved_at is not None else "no message has followed yet"
+    return (
+        f"Kafka no longer holds {lost_messages(incident)} of {where(incident)} (read up to offset and on from: "
+        f"{clean(offsets, 60)}); {ended}; {dollars}"
+    )
 
 
 def _no_price(incident: Incident) -> str:

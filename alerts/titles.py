@@ -41,9 +41,11 @@ def title(incident: Incident) -> str:
 
 
 def where(incident: Incident, limit: int = 70) -> str:
-    """The thing that it is about: workload, else model, else budget, else the team."""
+    """The thing that it is about: workload, else input, else model, else budget, else the team."""
     if incident.workload is not None:
         return place(incident.workload, limit)
+    if incident.source is not None:
+        return clean(incident.source.partition("@")[0], limit)
     if incident.model is not None:
         return f"model {clean(incident.model, limit)}"
     if incident.budget is not None:
@@ -188,7 +190,24 @@ def _poison(incident: Incident, resolved: bool) -> str:
     return f"Spend not seen: {what} is stopped, {incident.observed or 0:,.0f} messages could not be used"
 
 
+def lost_messages(incident: Incident) -> str:
+    """How many messages of an input are missing, as far as that is known."""
+    most = incident.evidence.get("most_events")
+    return "an unknown number of messages" if most is None else f"up to {most:,.0f} message{'' if most == 1 else 's'}"
+
+
+def _messages_lost(incident: Incident, resolved: bool) -> str:
+    text = f"{lost_messages(incident)} of {where(incident)} gone from Kafka unread"
+    usd = incident.evidence.get("may_be_missing_usd")
+    if usd is not None and worth(usd):
+        text = f"about {money(usd)} may be missing: {text}"
+    text = f"{text}, {'read on after' if resolved else 'nothing read for'} {lasted(incident)}"
+    return text[:1].upper() + text[1:]
+
+
 def _data_gap(incident: Incident, resolved: bool) -> str:
+    if incident.source is not None:
+        return _messages_lost(incident, resolved)
     if incident.cause == Cause.POISON:
         return _poison(incident, resolved)
     if resolved:

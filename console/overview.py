@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from alerts.incidents import Incident
-from store.facts import ForecastRow, StopRow
+from store.facts import ForecastRow, GapRow, StopRow
 
 
 class Outlook(StrEnum):
@@ -67,6 +67,31 @@ class BudgetView(Struct, frozen=True, kw_only=True):
     outlook: Outlook
 
 
+class GapView(Struct, frozen=True, kw_only=True):
+    """Messages of an input that were gone from Kafka when they were to be read."""
+
+    source: str  # topic, partition and offsets
+    cause: str
+    most_events: int | None  # at most so many; None: that can't be known
+    began_at: datetime
+    ended_at: datetime | None  # None: no message has followed yet
+    may_be_missing_usd: float | None  # at the pace of the day before
+    incident_id: str | None
+
+
+def gap_view(gap: GapRow, now: datetime) -> GapView:
+    """A gap as it is shown."""
+    return GapView(
+        source=gap.source,
+        cause=str(gap.cause),
+        most_events=gap.most_events,
+        began_at=gap.began_at,
+        ended_at=gap.ended_at,
+        may_be_missing_usd=gap.usd(now),
+        incident_id=gap.incident_id,
+    )
+
+
 class NoticeView(Struct, frozen=True, kw_only=True):
     """What was, or would have been, said to a channel, and what became of it."""
 
@@ -103,6 +128,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     notices: tuple[NoticeView, ...]  # the latest
     rejects: dict[str, int]  # events set aside, by reason
     stopped: tuple[StopRow, ...] = ()  # partitions that are not read
+    gaps: tuple[GapView, ...] = ()  # of the last days, the latest first
 
 
 def outlook(usd_per_month: float, spent_usd: float, forecast: ForecastRow | None) -> Outlook:

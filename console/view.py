@@ -13,7 +13,7 @@ from typing import TypeVar
 from alerts.charts import Point
 from alerts.incidents import Incident
 from alerts.scale_down import Action
-from console.overview import BudgetView, NoticeView, Overview, outlook
+from console.overview import BudgetView, NoticeView, Overview, gap_view, outlook
 from console.spend import Spend, joined, summed
 from console.summary import (
     NANO,
@@ -37,6 +37,7 @@ from store.facts import ChangeRow, ForecastRow
 STALE_AFTER_S = 300.0  # a status older than this says nothing about now
 GONE_AFTER_S = 86400.0  # a workload silent for longer is no longer shown
 PAST_FRESH_S = 300.0  # so long the days before today are not read again
+GAPS_SHOWN_FOR = timedelta(days=7)
 MOST_POINTS = 240  # of a line in a chart
 HOUR = timedelta(hours=1)
 
@@ -195,6 +196,7 @@ class ConsoleView:
             notices=tuple(told(row) for row in self._store.notices(10)),
             rejects=commonest(self._store.reject_counts()),
             stopped=tuple(self._store.stops()),
+            gaps=tuple(gap_view(gap, now) for gap in self._store.gaps(20) if now - gap.found_at <= GAPS_SHOWN_FOR),
         )
 
     def _budget_view(self, budget: Budget, month: Spend, forecasts: Sequence[ForecastRow], now: datetime) -> BudgetView:

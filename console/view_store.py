@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from alerts.incidents import Incident
 from alerts.notices import Notice
 from alerts.scale_down import Action, ActionStep
-from store.facts import ChangeRow, ForecastRow, StatusRow, StopRow
+from store.facts import ChangeRow, ForecastRow, GapRow, StatusRow, StopRow
 
 State = Literal["open", "resolved"]
 
@@ -98,6 +98,9 @@ class ViewStore(Protocol):
 
     def stops(self) -> Sequence[StopRow]:
         """Partitions that are stopped now."""
+
+    def gaps(self, limit: int) -> Sequence[GapRow]:
+        """Messages that were gone from Kafka unread."""
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[SentNotice]:
         """Rows of the outbox."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
 import structlog
+from msgspec import to_builtins
 from rich.console import Console as Terminal
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -68,6 +69,7 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     )
     parts.health.register("kafka", lambda: worker.unready)
     parts.health.register("partitions", keeper.stopped_in_words, needed=False)
+    parts.health.note("gaps", keeper.gaps_found)
     ended, stop = Event(), asyncio.Event()
     working = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)
@@ -128,7 +130,7 @@ def probes(parts: Parts) -> Starlette:
 
     def ready(request: Request) -> Response:
         readiness = parts.health.readiness()
-        return JSONResponse({"ready": readiness.ready, "checks": readiness.checks}, 200 if readiness.ready else 503)
+        return JSONResponse(to_builtins(readiness), 200 if readiness.ready else 503)
 
     def metrics(request: Request) -> Response:
         return metrics_answer(request, parts.metrics.registry)

@@ -57,6 +57,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     team: str | None = None
     model: str | None = None
     budget: str | None = None
+    source: str | None = None  # of lost messages: topic, partition and offsets, as `gpu.samples/3@120-180`
     devices: tuple[str, ...] = ()
     cleared: bool = False
     ended_at: datetime | None = None  # of a cleared finding: when the condition ended in the data
@@ -75,4 +76,5 @@ class Finding(Struct, frozen=True, kw_only=True):
         """Identity of the condition: two findings with one fingerprint are one incident while it lasts."""
         apart = self.kind is Kind.WASTE or (self.kind is Kind.ANOMALY and self.cause is Cause.PRICE)
         model = self.model if self.kind is Kind.UNPRICED else None
-        return "|".join((self.kind, self.workload or "", model or (self.cause if apart else ""), self.budget or ""))
+        which = self.source or model or (self.cause if apart else "")
+        return "|".join((self.kind, self.workload or "", which, self.budget or ""))

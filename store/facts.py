@@ -161,6 +161,45 @@ class ForecastRow(Struct, frozen=True, kw_only=True):
     method: str
 
 
+class GapCause(StrEnum):
+    """Why Kafka no longer held messages that were still to be read."""
+
+    EXPIRED = "expired"  # its retention passed them
+    RECREATED = "recreated"  # the topic was deleted and made anew
+    SHORTENED = "shortened"  # the log has lost its end
+
+
+class GapRow(Struct, frozen=True, kw_only=True):
+    """Messages of one topic and partition that were gone when they were to be read. Key: gap_id."""
+
+    gap_id: str
+    source: str  # its place and offsets, as an incident names them
+    topic: str  # logical
+    partition: int
+    cause: GapCause
+    first_offset: int  # the first that was not read
+    next_offset: int  # where reading went on, in a log that may be another one
+    most_events: int | None  # at most so many messages are missing; None: that can't be known
+    found_at: datetime
+    began_at: datetime  # event time up to which the topic had been read
+    ended_at: datetime | None = None  # arrival of the first message after them; None while none has come
+    usd_per_hour: float | None = None  # what the partition spent by this topic before; None: not known
+    incident_id: str | None = None
+
+    def usd(self, now: datetime) -> float | None:
+        """The dollars that may be missing from the sums: the rate before, for as long as nothing was read."""
+        lasted_s = max(((self.ended_at or now) - self.began_at).total_seconds(), 0.0)
+        return None if self.usd_per_hour is None else self.usd_per_hour * lasted_s / 3600.0
+
+
+class TopicIdRow(Struct, frozen=True, kw_only=True):
+    """Kafka's own id of the topic that an offset is of. Key: partition, topic."""
+
+    partition: int
+    topic: str
+    topic_id: str
+
+
 class Facts(Struct, kw_only=True):
     """Everything that one commit writes beside progress."""
 
@@ -177,6 +216,8 @@ class Facts(Struct, kw_only=True):
     stops: list[StopRow] = []
     cold: list[ColdRow] = []  # rows that left the panels
     warmed: list[ColdKey] = []  # rows that came back before any of `cold` left
+    gaps: list[GapRow] = []
+    topic_ids: list[TopicIdRow] = []
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)

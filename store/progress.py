@@ -14,6 +14,7 @@ from store.database import Part
 from store.devices import write_devices
 from store.errors import Fenced
 from store.facts import Facts, RejectCount, StopRow
+from store.gaps import write_gaps, write_topic_ids
 from store.incidents import write_incidents
 from store.ledger import write_ledger, write_teams
 from store.outbox import write_notices
@@ -141,6 +142,8 @@ class ProgressPart(Part):
             write_notices(connection, facts.notices)
             delete_cold(connection, facts.warmed)
             write_cold(connection, facts.cold)
+            write_gaps(connection, facts.gaps)
+            write_topic_ids(connection, facts.topic_ids)
 
     def low_watermark(self) -> datetime | None:
         """Event time up to which every partition is complete; None while one has not begun."""

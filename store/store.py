@@ -11,6 +11,7 @@ from store.charges import ChargesPart
 from store.cold import ColdPart
 from store.database import Database
 from store.devices import DevicesPart
+from store.gaps import GapsPart
 from store.inbox import InboxPart
 from store.incidents import IncidentsPart
 from store.leases import LeasesPart
@@ -38,6 +39,7 @@ class Store(
     InboxPart,
     LeasesPart,
     ColdPart,
+    GapsPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 
@@ -57,14 +59,15 @@ class Store(
         self._database.close()
 
     def prune(self, before: datetime) -> None:
-        """Forget what is settled and older: rejects, statuses, accelerators, rows that left the panels, and notices of
-        subjects that are not open.
+        """Forget what is settled and older: rejects, statuses, accelerators, gaps, rows that left the panels, and
+        notices of subjects that are not open.
 
         `before` must lie well before every partition's snapshot: what is read again would be told again.
         """
         rejects, statuses = table_of(tables.Reject), table_of(tables.Status)
         devices, counts, replayed = map(table_of, (tables.Device, tables.RejectCount, tables.Replayed))
         cold = table_of(tables.Cold)
+        gaps = table_of(tables.Gap)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
@@ -74,6 +77,7 @@ class Store(
             connection.execute(delete(statuses).where(statuses.c.at < before))
             connection.execute(delete(devices).where(devices.c.at < before))
             connection.execute(delete(cold).where(cold.c.evicted_at < before))
+            connection.execute(delete(gaps).where(gaps.c.ended_at < before))
             connection.execute(
                 delete(outbox).where(outbox.c.settled_at < before, outbox.c.subject_id.not_in(still_open))
             )

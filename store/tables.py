@@ -63,6 +63,37 @@ class Offset(Row):
     next_offset: Mapped[int]
 
 
+class TopicId(Row):
+    """Kafka's own id of the topic that the offset is of: a topic that is made anew under the same name has another."""
+
+    __tablename__ = "topic_ids"
+
+    partition: Mapped[int] = mapped_column(ForeignKey("progress.partition"), primary_key=True, autoincrement=False)
+    topic: Mapped[Key]
+    topic_id: Mapped[str]
+
+
+class Gap(Row):
+    """Messages that a topic no longer held when they were to be read; `ended_at` is null until others follow."""
+
+    __tablename__ = "gaps"
+    __table_args__ = (Index("gaps_by_time", "found_at"),)
+
+    gap_id: Mapped[Key]
+    source: Mapped[str]
+    topic: Mapped[str]
+    partition: Mapped[int]
+    cause: Mapped[str]
+    first_offset: Mapped[int]
+    next_offset: Mapped[int]
+    most_events: Mapped[int | None]
+    found_at: Mapped[datetime]
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    usd_per_hour: Mapped[float | None]
+    incident_id: Mapped[str | None]
+
+
 class Ledger(Row):
     """What one spend line of one workload cost in one UTC hour, in whole nano-dollars."""
 

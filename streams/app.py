@@ -8,10 +8,10 @@ the slice unread. Where to begin is the store's word: at each assignment Kafka's
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -23,14 +23,16 @@ from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from msgspec import Struct, field
 
+from streams.gaps import Log, left_out
 from streams.kafka_login import NO_LOGIN, KafkaLogin
 from streams.records import Messages, Record
-from streams.topics import INPUTS
+from streams.topics import INPUTS, KafkaUnreachable, topic_ids
 
 log = structlog.get_logger(__name__)
 
 EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
+WATCH_EVERY_S = 10.0
 MARK_MAX_AGE_S = 5.0  # an idle partition is asked every 1.5 s
 
 App = faust.App
@@ -49,7 +51,10 @@ class Handler(Protocol):
         """
 
     async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
-        """Load what is known of these partitions, all the worker now has, and say where each topic is to be read on.
+        """Load what is known of these partitions, all the worker now has, and say how far each topic was read."""
+
+    async def begin(self, logs: Iterable[Log]) -> Mapping[Place, int]:
+        """Say where each log, as Kafka holds it now, is read on; what is gone from it unread is booked before.
 
         Where a place is absent, reading begins at the start of its log.
         """
@@ -137,9 +142,11 @@ class Consumption:
         clock: Callable[[], datetime],
         wall_s: Callable[[], float] = time.time,  # by which the client dates its fetches
         die: Callable[[int], object] = os._exit,
+        identify: Callable[..., dict[str, str]] = topic_ids,
     ) -> None:
-        self._wall_s = wall_s
+        self._wall_s, self._identify = wall_s, identify
         self._app = app
+        self._settings = settings
         self._handler = handler
         self._clock = clock
         self._die = die
@@ -154,6 +161,8 @@ class Consumption:
         self._next: dict[Place, int] = {}  # after the last one handled
         self._back_to: dict[Place, int] = {}  # sought, and not seen yet: what comes sooner was fetched before
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
+        self._ids: dict[str, str] = {}  # Kafka's own, by topic, as of the assignment
+        self.outdated = asyncio.Event()  # a log is another one than was assigned: the group is to be joined anew
         for logical, physical in settings.topics.items():
             self._add_agent(logical, physical, settings)
         app.on_partitions_revoked.connect(self._on_revoked)
@@ -184,13 +193,51 @@ class Consumption:
                 current = [event for event in events if self._is_current(event) and self._is_sought(topic, event)]
                 current.sort(key=lambda event: (event.message.partition, event.message.offset))
                 for partition, group in groupby(current, key=lambda event: event.message.partition):
-                    handled = list(group)
-                    now = self._clock()
-                    await self._handler.handle([_record(topic, event, now) for event in handled])
-                    if self._is_stopped(partition):
-                        continue
-                    self._next[(topic, partition)] = handled[-1].message.offset + 1
-                    _give_free(handled)
+                    await self._hand_on(topic, partition, list(group))
+
+    async def _hand_on(self, topic: str, partition: int, events: Sequence[EventT[bytes]]) -> None:
+        """Hand messages of one partition on; where Kafka no longer holds those between two of them, that is booked."""
+        holes = await self._holes(topic, partition, [event.message.offset for event in events])
+        for begin, end in pairwise([0, *holes, len(events)]):
+            if begin in holes:
+                await self._handler.begin([holes[begin]])
+            if begin == end:
+                continue
+            piece, now = events[begin:end], self._clock()
+            await self._handler.handle([_record(topic, event, now) for event in piece])
+            if self._is_stopped(partition):
+                return
+            self._next[(topic, partition)] = piece[-1].message.offset + 1
+            _give_free(piece)
+
+    async def _holes(self, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, Log]:
+        """By place in the slice, logs that begin there only: what lay before was gone before it could be read.
+
+        The client goes on at the start of a log when retention has overtaken it, without a word. Offsets that were
+        left out by compaction or transactions are no loss.
+        """
+        jumps = left_out(self._next.get((topic, partition)), offsets)
+        if not jumps:
+            return {}
+        first = await self._first_held(TP(self._physical[topic], partition))
+        if first is None:
+            return {}
+        return {
+            at: Log(topic=topic, partition=partition, first_offset=min(first, offsets[at]), end_offset=offsets[-1] + 1)
+            for at, expected in jumps
+            if expected < first
+        }
+
+    async def _first_held(self, tp: TP) -> int | None:
+        """The first offset that Kafka holds; None when a rebalance takes the partition away as we ask."""
+        consumer: Any = self._app.consumer
+        while self._generation is not None and not self._releases_waiting:
+            try:
+                return int((await consumer.earliest_offsets(tp))[tp])
+            except (KafkaError, TimeoutError) as error:
+                log.warning("kafka_offsets_unknown", reason=str(error), retry_in_s=ALIGN_RETRY_S)
+                await asyncio.sleep(ALIGN_RETRY_S)
+        return None
 
     def _is_current(self, event: EventT[bytes]) -> bool:
         return not self._closed and event.message.generation_id == self._generation
@@ -248,10 +295,11 @@ class Consumption:
         generation = self._app.consumer_generation_id
         places = {tp for tp in self._app.consumer.assignment() if tp.topic in self._logical}
         partitions = {tp.partition for tp in places}
-        stored = await self._handler.assigned(partitions) if partitions else {}
+        if partitions:
+            await self._handler.assigned(partitions)
         self.partitions = frozenset(partitions)
         while self._app.consumer_generation_id == generation and not self._releases_waiting:
-            starts = await self._align(places, stored)
+            starts = await self._align(places)
             if starts is not None:
                 self._next = {(self._logical[tp.topic], tp.partition): offset for tp, offset in starts.items()}
                 self._generation = generation
@@ -259,30 +307,76 @@ class Consumption:
                 return
             await asyncio.sleep(ALIGN_RETRY_S)
 
-    async def _align(self, places: set[TP], stored: Mapping[Place, int]) -> dict[TP, int] | None:
+    async def _align(self, places: set[TP]) -> dict[TP, int] | None:
         """Commit where each place is to be read on; None when that cannot be yet, and is to be tried again."""
         if not places:
             return {}
         consumer: Any = self._app.consumer
-        wanted = {tp: stored.get((self._logical[tp.topic], tp.partition)) for tp in places}
         try:
-            firsts = await consumer.earliest_offsets(*places)
-            ends = await consumer.highwaters(*places)
-            self._note_fault(_uneven(places, self._logical) or _shorter(wanted, ends))
+            self._note_fault(_uneven(places, self._logical))
             if self.fault is not None:
                 return None
-            starts = {tp: max(wanted[tp] or 0, firsts[tp]) for tp in places}
+            ids = await self._topic_ids()
+            firsts = await consumer.earliest_offsets(*places)
+            ends = await consumer.highwaters(*places)
+            logs = {
+                tp: Log(
+                    topic=self._logical[tp.topic],
+                    partition=tp.partition,
+                    first_offset=firsts[tp],
+                    end_offset=ends[tp],
+                    topic_id=ids.get(tp.topic),
+                )
+                for tp in places
+            }
+            begins = await self._handler.begin(sorted(logs.values(), key=lambda one: (one.partition, one.topic)))
+            starts = {tp: begins.get((one.topic, one.partition), one.first_offset) for tp, one in logs.items()}
             if not await consumer._commit(starts):
                 return None
             self._ends = {(self._logical[tp.topic], tp.partition): ends[tp] for tp in places}
             await consumer.seek_wait(starts)  # Faust's own seek to the committed offset, which follows, leaves out 0
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, KafkaUnreachable, TimeoutError) as error:
             log.warning("kafka_offsets_not_set", reason=str(error), retry_in_s=ALIGN_RETRY_S)
             return None
-        for tp, offset in wanted.items():
-            if offset is not None and offset < firsts[tp]:
-                log.error("kafka_events_expired", topic=tp.topic, partition=tp.partition, first=offset, next=firsts[tp])
+        self._ids = ids
         return starts
+
+    async def _topic_ids(self) -> dict[str, str]:
+        names, where = list(self._physical.values()), self._settings.bootstrap
+        return await asyncio.to_thread(self._identify, bootstrap=where, topics=names, login=self._settings.login)
+
+    async def watch(self, every_s: float = WATCH_EVERY_S) -> None:
+        """See to it that the logs are still those that were assigned; for ever, or until one is not.
+
+        The client notices neither a topic that was made anew quickly, nor a log that is shorter than what was read: it
+        would pass over all messages up to the old offset.
+        """
+        while not self.outdated.is_set():
+            await asyncio.sleep(every_s)
+            if self.has_assignment:
+                try:
+                    await self._compare()
+                except (KafkaError, KafkaUnreachable, TimeoutError) as error:
+                    log.warning("kafka_logs_not_compared", reason=str(error), retry_in_s=every_s)
+
+    async def _compare(self) -> None:
+        generation, known = self._generation, dict(self._ids)
+        ids = await self._topic_ids()
+        missing = sorted(name for name in known if name not in ids)
+        self._note_fault(
+            f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`" if missing else None
+        )
+        if missing:
+            return
+        read = {TP(self._physical[topic], partition): offset for (topic, partition), offset in self._next.items()}
+        consumer: Any = self._app.consumer
+        ends = await consumer.highwaters(*read)
+        changed = sorted(name for name in ids if ids[name] != known.get(name, ids[name]))
+        shorter = sorted({tp.topic for tp, offset in read.items() if offset > ends[tp]})
+        if (changed or shorter) and self._generation == generation:
+            log.warning("kafka_topics_changed", made_anew=changed, shorter=shorter)
+            self._generation = None  # offsets of what is under way say nothing any more
+            self.outdated.set()
 
     def _note_fault(self, fault: str | None) -> None:
         if fault is not None and fault != self.fault:
@@ -359,18 +453,10 @@ def _uneven(places: set[TP], topics: Mapping[str, str]) -> str | None:
     held = {topic: sorted(tp.partition for tp in places if tp.topic == topic) for topic in topics}
     if len({tuple(partitions) for partitions in held.values()}) <= 1:
         return None
+    missing = sorted(topic for topic, partitions in held.items() if not partitions)
+    if missing:
+        return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"
     return f"the topics' partitions differ, got {held}; all topics need the same number of partitions"
-
-
-def _shorter(stored: Mapping[TP, int | None], ends: Mapping[TP, int]) -> str | None:
-    """Events at offsets that were read before would be taken for old ones, and dropped; so they are not read at all."""
-    for tp, offset in stored.items():
-        if offset is not None and offset > ends[tp]:
-            return (
-                f"{tp.topic}, partition {tp.partition}, ends at offset {ends[tp]}, but was read up to {offset} before: "
-                "it was made anew or has lost its end; give it another name, or forget its stored offset"
-            )
-    return None
 
 
 def _withhold(events: Sequence[EventT[bytes]]) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -16,8 +17,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.notices import Channel, Notice, Outcome, Receipt
+from store.errors import StoreUnavailable
 
 log = structlog.get_logger()
+
+SENDING_TAKES_S = 60.0  # at most: a claim with less time left is not sent any more
 
 
 class Claimed(Protocol):
@@ -118,14 +122,16 @@ class Delivery:
         self._paces = {name: _Pace() for name in channels}
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()  # by channel, since the start
 
-    def deliver_due(self) -> int:
+    def deliver_due(self, may_send: Callable[[], bool] = lambda: True) -> int:
         """Try what is due on every channel; return how many attempts were made.
 
-        Raises what the store raises; what was claimed is then ambiguous once its lease runs out.
+        `may_send` is asked before each claim and again right before each sending: a process that was stopped for a
+        while says nothing that another has taken over. Raises what the store raises; what was claimed is then ambiguous
+        once its lease runs out.
         """
-        return sum(self._deliver_on(name, channel) for name, channel in self._channels.items())
+        return sum(self._deliver_on(name, channel, may_send) for name, channel in self._channels.items())
 
-    def _deliver_on(self, name: str, channel: Channel) -> int:
+    def _deliver_on(self, name: str, channel: Channel, may_send: Callable[[], bool]) -> int:
         pace, began = self._paces[name], self._clock()
         for attempts in range(self._policy.attempts_per_call):
             now = self._clock()
@@ -133,15 +139,22 @@ class Delivery:
                 return attempts
             if (now - began).total_seconds() > self._policy.turn_s:
                 return attempts
+            if not may_send():
+                return attempts
+            claimed_s = monotonic()
             claimed = self._store.claim_notices(name, self._owner, now, self._policy.lease_s, 1)
             if not claimed:
                 return attempts
-            self._attempt(name, channel, pace, claimed[0])
+
+            def mine(since_s: float = claimed_s) -> bool:
+                return monotonic() - since_s < self._policy.lease_s - SENDING_TAKES_S and may_send()
+
+            self._attempt(name, channel, pace, claimed[0], mine)
         return self._policy.attempts_per_call
 
-    def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed) -> None:
+    def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed, mine: Callable[[], bool]) -> None:
         notice = claimed.notice
-        receipt = self._expired(notice) or _say(channel, claimed, name in self._resend_when_unsure)
+        receipt = self._expired(notice) or _say(channel, claimed, name in self._resend_when_unsure, mine)
         now = self._clock()
         if claimed.was_ambiguous and receipt.outcome is Outcome.AMBIGUOUS and self._unsure_for_too_long(notice, now):
             receipt = replace(receipt, outcome=Outcome.REFUSED, detail=f"may have come through; {receipt.detail}")
@@ -194,8 +207,8 @@ class Delivery:
         return self._min_intervals_s.get(name, self._policy.min_interval_s)
 
 
-def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool) -> Receipt:
-    """Send it; but look first where an earlier attempt may have come through.
+def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool, mine: Callable[[], bool]) -> Receipt:
+    """Send it, if it is still `mine`; but look first where an earlier attempt may have come through.
 
     This is the outermost loop of a channel. A channel answers and does not raise; one that does raise has a fault, may
     have sent before it did, and must not take the other channels down with it.
@@ -208,7 +221,12 @@ def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool) -> Receip
                 return found
             if found.retry_after_s is not None:  # it could not be asked; nothing is known yet
                 return replace(found, outcome=Outcome.AMBIGUOUS)
+        if not mine():
+            kept = Outcome.AMBIGUOUS if claimed.was_ambiguous else Outcome.RETRY
+            return Receipt(outcome=kept, detail="not sent: the lease was lost before", retry_after_s=0.0)
         return channel.send(claimed.notice, claimed.reference)
+    except StoreUnavailable:
+        raise
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]  # the error's own text may hold addresses and payloads
         log.error(

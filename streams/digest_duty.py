@@ -73,6 +73,7 @@ class DigestDuty:
         before = week.start - max(length, WEEK)  # of a week that lasts still, the same days of the week before
         month_start, month_end = month_of(week.end - timedelta(seconds=1), self.timezone)
         incidents = self.store.incidents_between(week.start, week.end)
+        gaps = self.store.gaps_between(week.start, week.end)
         forecasts = [
             row
             for row in self.store.latest_forecasts()
@@ -95,6 +96,8 @@ class DigestDuty:
                 gaps=sum(incident.kind == "data_gap" for incident in incidents),
                 rejects=sum(self.store.reject_counts(week.start, week.end).values()),
                 unpriced_tokens=sum(row.unpriced_tokens for row in self.store.ledger_rows(week.start, week.end)),
+                lost_events=sum(gap.most_events or 0 for gap in gaps),
+                lost_usd=sum(gap.usd(week.end) or 0.0 for gap in gaps),
             ),
         )
 

@@ -25,7 +25,8 @@ from streams.scale_down_duty import ScaleDownDuty
 log = structlog.get_logger()
 
 LEASE = "duties"
-TTL_S = 15.0
+TTL_S = 12.0  # with the time between two tries, a dead holder's duties are taken over within 15 s
+RENEWED_EVERY_S = 1.0  # while sending takes long
 SLOW_EVERY_S = 30.0  # forecasts, digest
 CATCHING_UP_EVERY_S = 5.0  # after a run that had forecasts to issue: behind a backlog there are more
 GAUGES_EVERY_S = 5.0
@@ -60,6 +61,7 @@ class Duties:
         self.faults: dict[str, str] = {}
         self._told: Counter[tuple[str, Outcome]] = Counter()
         self._issued = False  # whether the latest run had forecasts to issue
+        self._renewed_s = float("-inf")
         self._slow_s = self._act_s = self._gauges_s = self._prune_s = float("-inf")
 
     def run(self, stop: Event, every_s: float = 0.5) -> None:
@@ -88,6 +90,7 @@ class Duties:
         """Renew the lease, send, act, count. While the store is away nothing is done, and the lease may pass on."""
         try:
             now = self.clock()
+            self._renewed_s = monotonic()
             held = self.store.acquire_lease(LEASE, self.owner, now, TTL_S)
             if held and not self.holds:
                 log.info("duties_taken", owner=self.owner)
@@ -96,11 +99,10 @@ class Duties:
             if not held:
                 self.pressure.back("duties")
                 return
-            self._do("delivery", self.delivery.deliver_due)
-            if monotonic() - self._act_s >= self.act_every_s:
+            self._do("delivery", lambda: self.delivery.deliver_due(self.still_holds))
+            if self.holds and monotonic() - self._act_s >= self.act_every_s:
                 self._act_s = monotonic()
-                self.holds = self.store.acquire_lease(LEASE, self.owner, self.clock(), TTL_S)
-                if not self.holds:  # sending took so long that another has taken over
+                if not self.still_holds(every_s=0.0):  # sending took so long that another has taken over
                     return
                 self._do("scale_down", lambda: self.scale_down.run(self.clock()))
             if monotonic() - self._gauges_s >= GAUGES_EVERY_S:
@@ -109,6 +111,18 @@ class Duties:
             self.pressure.back("duties")
         except StoreUnavailable as error:
             self.pressure.away(error, "duties")
+
+    def still_holds(self, every_s: float = RENEWED_EVERY_S) -> bool:
+        """Whether the lease is this process's, asked of the store where that was not done just now.
+
+        A process that was stopped learns here that it is not the holder any more, before it does anything.
+        """
+        if self.holds and monotonic() - self._renewed_s >= every_s:
+            self._renewed_s = monotonic()
+            self.holds = self.store.acquire_lease(LEASE, self.owner, self.clock(), TTL_S)
+            if not self.holds:
+                log.warning("duties_lost", owner=self.owner)
+        return self.holds
 
     def run_slow(self) -> None:
         """Forecasts, budgets and the digest, where this process holds the lease and their time has come."""

@@ -6,11 +6,12 @@ from threading import Lock
 from msgspec import Struct
 
 
-class Readiness(Struct, frozen=True, kw_only=True):
+class Readiness(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer: ready or not, and for each check `ok` or the reason in words."""
 
     ready: bool
     checks: dict[str, str]
+    notes: dict[str, str] = {}  # what people should know and no check refuses
 
 
 class Flag:
@@ -39,7 +40,8 @@ class Health:
     def __init__(self, checks: Mapping[str, Callable[[], str | None]] | None = None) -> None:
         """Health with these checks to begin with; without any, the service is ready."""
         self._checks = dict(checks or {})
-        self._notes: set[str] = set()  # checks that are shown only
+        self._only_shown: set[str] = set()  # checks that are shown only
+        self._notes: dict[str, Callable[[], str | None]] = {}
         self._lock = Lock()
 
     def register(self, name: str, check: Callable[[], str | None], *, needed: bool = True) -> None:
@@ -49,7 +51,12 @@ class Health:
         """
         with self._lock:
             self._checks[name] = check
-            (self._notes.discard if needed else self._notes.add)(name)
+            (self._only_shown.discard if needed else self._only_shown.add)(name)
+
+    def note(self, name: str, say: Callable[[], str | None]) -> None:
+        """Ask this too: what it says is shown and makes nothing unready; None: there is nothing to say."""
+        with self._lock:
+            self._notes[name] = say
 
     def flag(self, name: str, reason: str = "not started yet") -> Flag:
         """Register a check that its owner sets, and return it."""
@@ -60,9 +67,10 @@ class Health:
     def readiness(self) -> Readiness:
         """Ask every check once."""
         with self._lock:
-            checks, notes = dict(self._checks), set(self._notes)
+            checks, only_shown, notes = dict(self._checks), set(self._only_shown), dict(self._notes)
         answers = {name: check() for name, check in sorted(checks.items())}
         return Readiness(
-            ready=all(reason is None for name, reason in answers.items() if name not in notes),
+            ready=all(reason is None for name, reason in answers.items() if name not in only_shown),
             checks={name: reason or "ok" for name, reason in answers.items()},
+            notes={name: said for name, say in sorted(notes.items()) if (said := say()) is not None},
         )

@@ -7,7 +7,8 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
@@ -24,6 +25,8 @@ from store.facts import Facts, RejectCount, RejectRow, StopRow
 from store.progress import COUNTS_KNOWN
 from store.store import Store
 from streams.back_pressure import BackPressure
+from streams.gap_book import GapBook
+from streams.gaps import Log
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.poison import PoisonGuard, PoisonLimit, Trip
@@ -39,6 +42,7 @@ LONGEST_WAIT_S = 15.0
 RESUMED_EVERY_S = 2.0
 FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
+MOST_GAPS_NAMED = 20
 MOST_PUT_OFF = 10.0  # times the usual interval
 
 
@@ -48,6 +52,7 @@ class Held(Struct):
     pipeline: Pipeline
     epoch: int
     lock: asyncio.Lock
+    gaps: GapBook
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
     unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
@@ -103,6 +108,7 @@ class Keeper:
         self._looked_s = float("-inf")
         self._claiming = asyncio.Lock()
         self.pressure = pressure or BackPressure()
+        self._gaps: deque[str] = deque(maxlen=MOST_GAPS_NAMED)  # since the start
         self._followed_s = float("-inf")
         self._furthest: datetime | None = None
 
@@ -119,7 +125,8 @@ class Keeper:
                 pipeline = self.build(partition)
                 if claim.snapshot is not None:
                     pipeline.load(claim.snapshot, claim.offsets)
-                held = self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock())
+                gaps = await self._patiently(GapBook.load, self.store, pipeline)
+                held = self.held[partition] = Held(pipeline, claim.epoch, asyncio.Lock(), gaps)
                 held.guard = self._guard(claim.allowance)
                 held.counts = {(row.hour, row.fault): row.events for row in claim.reject_counts}
                 if claim.stop is not None:
@@ -132,6 +139,30 @@ class Keeper:
             for partition in sorted(partitions & set(self.held))
             for topic, offset in self.held[partition].pipeline.offsets.items()
         }
+
+    async def begin(self, logs: Iterable[Log]) -> dict[tuple[str, int], int]:
+        """Say where each log is read on, for partitions that were assigned.
+
+        What is gone unread is booked as a gap, and that is durable, together with the new offset, when this returns.
+        """
+        starts: dict[tuple[str, int], int] = {}
+        for partition, own in _logs_by_partition(logs).items():
+            held = self.held.get(partition)
+            if held is None:  # lost meanwhile: its next owner says where
+                continue
+            async with held.lock:
+                for one in own:
+                    gap = await self._patiently(held.gaps.begin, one, self.clock())
+                    starts[one.topic, partition] = held.pipeline.offsets[one.topic]
+                    if gap is not None:
+                        self._gaps.append(gap.source)
+                        self.metrics.lost(gap.topic, str(gap.cause), gap.most_events or 0)
+                await self._write(partition, held)
+        return starts
+
+    def gaps_found(self) -> str | None:
+        """The gaps that were found since the start, in words; None where there was none."""
+        return f"gone from Kafka unread since the start: {', '.join(self._gaps)}" if self._gaps else None
 
     async def revoked(self, partitions: set[int]) -> None:
         """Write what is in memory, as far as that can be done at once, and let the partitions go."""
@@ -261,6 +292,7 @@ class Keeper:
         recalled = await self._patiently(pipeline.recalled, suspects) if suspects else None
         pipeline.take(batch, self.behind(partition), self.clock(), recalled)
         held.uncommitted += len(messages)
+        held.gaps.heard(messages, self.clock())
 
     async def tick(self) -> None:
         """Time passes without messages: silent inputs let the clock go on; what is in memory is written.
@@ -451,6 +483,13 @@ def after_seek(left_out: dict[str, int], messages: Messages) -> Messages:
             left_out.pop(record.topic, None)
             kept.append(record)
     return kept
+
+
+def _logs_by_partition(logs: Iterable[Log]) -> dict[int, list[Log]]:
+    parts: dict[int, list[Log]] = {}
+    for one in logs:
+        parts.setdefault(one.partition, []).append(one)
+    return parts
 
 
 def _joined(earlier: Facts | None, later: Facts) -> Facts:

@@ -78,6 +78,15 @@ class Metrics:
         self._unpriced = Counter(
             "emberwatch_unpriced_tokens", "Tokens that no price book knows", ["model"], registry=own
         )
+        self._gaps = Counter(
+            "emberwatch_gaps", "Gaps: messages gone from Kafka unread", ["topic", "cause"], registry=own
+        )
+        self._missing = Counter(
+            "emberwatch_events_missing",
+            "Messages gone from Kafka unread, at most, where known",
+            ["topic"],
+            registry=own,
+        )
         self._decisions = Counter(
             "emberwatch_scale_down_decisions",
             "Looks at an idle incident or its action, by what was decided and why",
@@ -162,6 +171,11 @@ class Metrics:
     def unpriced(self, model: str, tokens: int) -> None:
         """Tokens were used that nobody could price."""
         self._unpriced.labels(self._models(model)).inc(tokens)
+
+    def lost(self, topic: str, cause: str, most_events: int) -> None:
+        """A gap was found: so many messages at most are gone, 0 where that can't be known."""
+        self._gaps.labels(topic, cause).inc()
+        self._missing.labels(topic).inc(most_events)
 
     def decided(self, reason: Why) -> None:
         """One look at a scale-down ended with this reason, for a step or for none."""

@@ -28,6 +28,7 @@ MAX_MESSAGE_BYTES = 1_048_576
 
 DEAD_LETTER_EXTRA_BYTES = 65_536  # headers and framing around a message that already had the greatest length
 BOOTSTRAP_TIMEOUT_S = 10.0
+NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
 TOPIC_READY_TIMEOUT_S = 15.0
 
 
@@ -127,6 +128,26 @@ def partition_counts(
             return _partition_counts(admin, topics)
     except KafkaError as error:
         raise KafkaUnreachable(bootstrap, "describe the topics", error) from error
+
+
+def topic_ids(
+    *,
+    bootstrap: str,
+    topics: Sequence[str],
+    timeout_s: float = BOOTSTRAP_TIMEOUT_S,
+    login: KafkaLogin = NO_LOGIN,
+) -> dict[str, str]:
+    """Kafka's own id of each topic that has one: made anew under the same name, a topic has another.
+
+    Brokers before 2.8 tell none. Raises KafkaUnreachable.
+    """
+    try:
+        with closing(_admin(bootstrap, timeout_s, login)) as admin:
+            described = admin.describe_topics(list(topics))
+    except KafkaError as error:
+        raise KafkaUnreachable(bootstrap, "describe the topics", error) from error
+    found = {topic["name"]: topic.get("topic_id") for topic in described if topic["partitions"]}
+    return {name: str(topic_id) for name, topic_id in found.items() if topic_id and str(topic_id) != NO_TOPIC_ID}
 
 
 def topic_config(retention_s: float, extra_bytes: int = 0) -> dict[str, str]:

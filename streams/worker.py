@@ -13,11 +13,13 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from streams.app import EXIT_CRASHED, App, Consumption, Handler, KafkaSettings, build_app
-from streams.topics import KafkaUnreachable
+from streams.app import EXIT_CRASHED, WATCH_EVERY_S, App, Consumption, Handler, KafkaSettings, build_app
+from streams.refusal import refusal
+from streams.topics import topic_ids
 
 log = structlog.get_logger(__name__)
 
+LONGEST_RETRY_S = 10.0
 PROBE_LIMIT_S = 5.0  # a stop waits for a probe in progress
 FLUSH_LIMIT_S = 4.0  # of a stop: for the slice in progress and the last snapshot
 STOP_LIMIT_S = 9.0  # of a stop: for everything
@@ -32,14 +34,18 @@ class Worker:
         handler: Handler,
         *,
         clock: Callable[[], datetime],
-        retry_s: float = 5.0,
+        retry_s: float = 1.0,
+        watch_every_s: float = WATCH_EVERY_S,
         die: Callable[[int], object] = os._exit,
+        identify: Callable[..., dict[str, str]] = topic_ids,
     ) -> None:
+        """`identify`: asks a broker for Kafka's own ids of topics."""
         self._settings = settings
         self._handler = handler
         self._clock = clock
         self._retry_s = retry_s
-        self._die = die
+        self._watch_every_s = watch_every_s
+        self._die, self._identify = die, identify
         self._stop = asyncio.Event()
         self._consumption: Consumption | None = None
         self._waiting_for: str | None = "not started"
@@ -49,19 +55,31 @@ class Worker:
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
-        if not await self._topics_exist():
-            return 0
+        while await self._topics_exist():
+            code = await self._member()
+            if code is not None:
+                return code
+        return 0
+
+    async def _member(self) -> int | None:
+        """Be a member of the group; returns the exit code, or None where it is to be joined anew."""
         with tempfile.TemporaryDirectory(prefix="emberwatch-") as data_dir:
             app = build_app(self._settings, Path(data_dir))
-            self._consumption = Consumption(app, self._settings, self._handler, clock=self._clock, die=self._die)
-            self._waiting_for = None
+            consumption = Consumption(
+                app, self._settings, self._handler, clock=self._clock, die=self._die, identify=self._identify
+            )
+            self._consumption, self._waiting_for = consumption, None
+            watching = asyncio.ensure_future(consumption.watch(self._watch_every_s))
             try:
-                crashed = await self._run_app(app)
+                crashed = await self._run_app(app, consumption)
             finally:  # a cancellation of this task, too, has to end the threads of the Kafka client
-                stopped = await self._stop_app(app, self._consumption)
+                watching.cancel()
+                stopped = await self._stop_app(app, consumption)
                 if not stopped:
                     self._die(EXIT_CRASHED)  # those threads would keep the process alive
-        return EXIT_CRASHED if crashed or not stopped else 0
+        if crashed or not stopped:
+            return EXIT_CRASHED
+        return None if consumption.outdated.is_set() and not self._stop.is_set() else 0
 
     def request_stop(self) -> None:
         """Begin a clean stop; asking again changes nothing."""
@@ -108,14 +126,16 @@ class Worker:
 
     async def _topics_exist(self) -> bool:
         """Wait for the broker and the topics, saying what is missing; False when stopped meanwhile."""
+        wait_s = self._retry_s
         while not self._stop.is_set():
             fault = await self._topics_fault()
             self._waiting_for = fault
             if fault is None:
                 return True
-            log.warning("worker_waiting_for_kafka", reason=fault, retry_in_s=self._retry_s)
+            log.warning("worker_waiting_for_kafka", reason=fault, retry_in_s=wait_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._retry_s)
+                await asyncio.wait_for(self._stop.wait(), wait_s)
+            wait_s = min(2 * wait_s, LONGEST_RETRY_S)
         return False
 
     async def _topics_fault(self) -> str | None:
@@ -124,7 +144,7 @@ class Worker:
             async with asyncio.timeout(PROBE_LIMIT_S):
                 counts = await self._partition_counts(names)
         except (KafkaError, TimeoutError) as error:
-            return str(KafkaUnreachable(self._settings.bootstrap, "be reached", error))
+            return await refusal(self._settings.bootstrap, self._settings.login, error)
         missing = [name for name, count in counts.items() if count == 0]
         if missing:
             return f"topics missing: {', '.join(missing)}; make them with `emberwatch topics ensure`"
@@ -144,18 +164,19 @@ class Worker:
         finally:
             await client.close()
 
-    async def _run_app(self, app: App) -> bool:
-        """Run until a stop is asked for or the app crashes; True when it crashed."""
+    async def _run_app(self, app: App, consumption: Consumption) -> bool:
+        """Run until a stop is asked for, a log is another one, or the app crashes; True when it crashed."""
         starting = asyncio.ensure_future(app.start())
         ended = asyncio.ensure_future(app.wait_until_stopped())
         asked = asyncio.ensure_future(self._stop.wait())
+        outdated = asyncio.ensure_future(consumption.outdated.wait())
         await asyncio.wait({starting, ended, asked}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and starting.exception() is None:
-            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, asked, outdated}, return_when=asyncio.FIRST_COMPLETED)
         error = starting.exception() if starting.done() else app.crash_reason
-        for task in (starting, ended, asked):
+        for task in (starting, ended, asked, outdated):
             task.cancel()
-        await asyncio.gather(starting, ended, asked, return_exceptions=True)
+        await asyncio.gather(starting, ended, asked, outdated, return_exceptions=True)
         if error is None:
             error = app.crash_reason
         if error is not None:

@@ -1,7 +1,7 @@
 """The contract's own format: one JSON object, or an array of them. What is wrong is set aside, the rest goes on."""
 
+import re
 from collections.abc import Sequence
-from re import compile as pattern
 from typing import Annotated
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError, json
@@ -41,7 +41,8 @@ KINDS: dict[type, int] = {
 
 _Quick = _GpuSample | _TokenUsage | Charge | Change
 _message = json.Decoder(_Quick | list[_Quick])
-_well_formed = pattern(WORKLOAD_PATTERN)
+_well_formed = re.compile(WORKLOAD_PATTERN)
+_LEAP_SECOND = re.compile(rb'"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:60')
 
 
 class Fault:
@@ -142,18 +143,18 @@ def decode(message: bytes, max_bytes: int) -> tuple[list[tuple[int, Event]], lis
         try:
             return [(0, _single(message))], []
         except (ValidationError, DecodeError, RecursionError, ValueError) as error:
-            return [], [Fault(0, message, _words(error))]
+            return [], [Fault(0, message, _words(error, message))]
     try:
         parts = elements(message)
     except (DecodeError, RecursionError, ValueError) as error:
-        return [], [Fault(0, message, _words(error))]
+        return [], [Fault(0, message, _words(error, message))]
     events = []
     faults = []
     for index, part in enumerate(parts):
         try:
             events.append((index, _single(part)))
         except (ValidationError, DecodeError, RecursionError, ValueError) as error:
-            faults.append(Fault(index, part, _words(error)))
+            faults.append(Fault(index, part, _words(error, part)))
     return events, faults
 
 
@@ -171,7 +172,9 @@ def _single(message: bytes) -> Event:
     return event
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, message: bytes) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if "RFC3339" in str(error) and _LEAP_SECOND.search(message):
+        return f"{error}: a leap second, for which UTC as computers keep it has no place; send it as the second before"
     return str(error)[:300]

@@ -11,7 +11,7 @@ from alerts.scale_down import Action, ActionStep, Mode
 from alerts.titles import title
 from detectors.budget import Budget
 from detectors.findings import Cause, Kind
-from store.facts import ChangeRow, ForecastRow, LedgerRow, StatusRow, StopRow, WorkloadState
+from store.facts import ChangeRow, ForecastRow, GapRow, LedgerRow, StatusRow, StopRow, WorkloadState
 
 NOW = datetime(2026, 11, 24, 21, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -44,6 +44,7 @@ class ListStore:
     ledger: list[LedgerRow] = field(default_factory=list)
     forecasts: list[ForecastRow] = field(default_factory=list)
     rejects: dict[str, int] = field(default_factory=dict)
+    gap_rows: list[GapRow] = field(default_factory=list)
     outbox: list[Row] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
@@ -76,6 +77,9 @@ class ListStore:
 
     def reject_counts(self) -> dict[str, int]:
         return self.rejects
+
+    def gaps(self, limit: int) -> Sequence[GapRow]:
+        return self.gap_rows[:limit]
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[Row]:
         return [row for row in self.outbox if subject_id in (None, row.notice.subject_id)][:limit]

@@ -3,12 +3,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from console.overview import Accelerators, Outlook
+from console.overview import Accelerators, GapView, Outlook
 from console.summary import commonest, period
 from console.view import ConsoleView
 from detectors.budget import Budget, matches
 from store.facts import LedgerRow, WorkloadState
 from tests.console.fleet import BUDGETS, CHAT, DECEMBER, HOUR, MONTH, NOW, SEARCH, SPARE, ListStore, fleet, status
+from tests.store.samples import gap_row
 
 
 def view_of(store: ListStore, budgets=BUDGETS) -> ConsoleView:
@@ -176,6 +177,7 @@ def test_the_overview_for_programs_says_what_it_always_said():
         ],
         "teams": [{"team": "t", "usd_per_hour": 4.0, "today_usd": 2.0, "month_to_date_usd": 2.0}],
         "incidents": [],
+        "gaps": [],
         "budgets": [
             {
                 "name": "t",
@@ -193,3 +195,20 @@ def test_the_overview_for_programs_says_what_it_always_said():
         "rejects": {"not_json": 2, "future": 1},
         "stopped": [],
     }
+
+
+def test_what_was_gone_from_kafka_unread_is_shown_for_a_week_with_its_dollars():
+    recent = gap_row(found_at=NOW - HOUR, began_at=NOW - 3 * HOUR, ended_at=None)
+    old = gap_row(gap_id="gap_b", found_at=NOW - timedelta(days=8), began_at=NOW - timedelta(days=9), ended_at=NOW)
+
+    assert view_of(ListStore(gap_rows=[recent, old])).overview().gaps == (
+        GapView(
+            source="gpu.samples/3@60-90",
+            cause="expired",
+            most_events=30,
+            began_at=NOW - 3 * HOUR,
+            ended_at=None,
+            may_be_missing_usd=12.0,
+            incident_id="inc_a",
+        ),
+    )

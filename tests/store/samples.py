@@ -8,7 +8,7 @@ from alerts.incidents import Incident, Severity
 from alerts.notices import Notice, Reason
 from alerts.scale_down import Action, ActionStep, Mode
 from detectors.findings import Cause, Kind
-from store.facts import ChargeRow, Facts, LedgerRow
+from store.facts import ChargeRow, Facts, GapCause, GapRow, LedgerRow
 from store.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -27,6 +27,25 @@ def ledger_row(**fields: Any) -> LedgerRow:
         "gpu_s": 3600.0,
     }
     return LedgerRow(**{**values, **fields})
+
+
+def gap_row(**fields: Any) -> GapRow:
+    values: dict[str, Any] = {
+        "gap_id": "gap_a",
+        "source": "gpu.samples/3@60-90",
+        "topic": "gpu.samples",
+        "partition": 3,
+        "cause": GapCause.EXPIRED,
+        "first_offset": 60,
+        "next_offset": 90,
+        "most_events": 30,
+        "found_at": NOON,
+        "began_at": NOON - HOUR,
+        "ended_at": None,
+        "usd_per_hour": 4.0,
+        "incident_id": "inc_a",
+    }
+    return GapRow(**{**values, **fields})
 
 
 def charge(**fields: Any) -> ChargeRow:
@@ -102,8 +121,8 @@ def action(step: ActionStep, **fields: Any) -> Action:
     return Action(**{**values, **fields})
 
 
-def commit(store: Store, *facts: Facts) -> None:
-    """Write facts as the owner of partition 0, each in a commit of its own."""
-    epoch = store.claim_partition(0, "me", NOON).epoch
+def commit(store: Store, *facts: Facts, partition: int = 0) -> None:
+    """Write facts as the owner of a partition, each in a commit of its own."""
+    epoch = store.claim_partition(partition, "me", NOON).epoch
     for some in facts:
-        store.commit(0, epoch, some, snapshot=None, offsets={}, now=NOON)
+        store.commit(partition, epoch, some, snapshot=None, offsets={}, now=NOON)

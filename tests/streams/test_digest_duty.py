@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from alerts.digest_words import quality
 from detectors.budget import Budget
 from store.facts import Facts, ForecastRow, RejectRow
 from store.store import Store
 from streams.digest_duty import DigestDuty
 from streams.forecast_duty import EVERYTHING
-from tests.store.samples import commit, incident, ledger_row
+from tests.store.samples import commit, gap_row, incident, ledger_row
 from tests.streams.events import HOUR, MINUTE
 
 MONDAY = datetime(2026, 3, 9, 9, tzinfo=UTC)
@@ -97,3 +98,19 @@ def test_it_says_what_was_spent_and_what_is_to_be_expected(store):
     assert (digest.total.this_usd, digest.total.last_usd) == (24.0, 6.0)
     assert digest.outlook is not None
     assert (digest.outlook.p10_usd, digest.outlook.p50_usd, digest.outlook.p90_usd) == (90.0, 100.0, 120.0)
+
+
+def test_what_was_gone_from_kafka_unread_is_in_the_quality_of_the_data(store):
+    at = MONDAY - 2 * timedelta(days=1)
+    gaps = [
+        gap_row(began_at=at, found_at=at + HOUR, ended_at=at + HOUR),
+        gap_row(gap_id="gap_b", began_at=at, found_at=at + HOUR, most_events=None, usd_per_hour=None),
+        gap_row(gap_id="gap_c", began_at=at - WEEK, found_at=at - WEEK, ended_at=at - WEEK),
+    ]
+    commit(store, Facts(gaps=gaps), partition=3)
+    made = duty(store)
+
+    trust = made.compose(made.latest_week(MONDAY)).quality
+
+    assert (trust.lost_events, trust.lost_usd) == (30, 4.0)
+    assert quality(trust) == "up to 30 messages gone from Kafka unread (about $4.00 may be missing)."

@@ -188,7 +188,7 @@ def test_who_lost_the_lease_while_sending_does_not_act(store, told):
     acted: list[datetime] = []
     one.duties.scale_down.run = acted.append  # type: ignore[method-assign,assignment]
 
-    def slowly() -> int:
+    def slowly(may_send: object) -> int:
         clock[0] += timedelta(seconds=TTL_S + 1)
         two.duties.run_fast()
         return 0

@@ -19,3 +19,13 @@ def test_ready_only_when_every_check_is_well():
 
 def test_without_checks_it_is_ready():
     assert Health().readiness() == Readiness(ready=True, checks={})
+
+
+def test_a_note_is_shown_and_makes_nothing_unready():
+    health = Health({"store": lambda: None})
+    said: list[str] = []
+    health.note("gaps", lambda: said[-1] if said else None)
+
+    assert health.readiness() == Readiness(ready=True, checks={"store": "ok"})
+    said.append("gone from Kafka unread since the start: gpu.samples/3@60-90")
+    assert health.readiness() == Readiness(ready=True, checks={"store": "ok"}, notes={"gaps": said[0]})

@@ -11,16 +11,18 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
-from structlog.testing import capture_logs
+from msgspec.structs import replace
 
+from store.facts import GapCause
 from streams.app import KafkaSettings
+from streams.gaps import Hole, Log, where_to_begin
 from streams.records import Messages, Record, records_of
 from streams.topics import INPUTS, ensure_topics
 from streams.worker import Worker
@@ -41,6 +43,8 @@ class Keeping:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.stored: dict[Place, int] = {}
+        self.ids: dict[str, str] = {}
+        self.holes: list[tuple[str, Hole]] = []
         self.assignments: list[set[int]] = []
         self.revocations: list[set[int]] = []
         self.may_handle = asyncio.Event()
@@ -57,6 +61,18 @@ class Keeping:
     async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
         self.assignments.append(set(partitions))
         return {place: offset for place, offset in self.stored.items() if place[1] in partitions}
+
+    async def begin(self, logs: Iterable[Log]) -> Mapping[Place, int]:
+        starts = {}
+        for one in logs:
+            place = (one.topic, one.partition)
+            start, hole = where_to_begin(one, self.stored.get(place), self.ids.get(one.topic))
+            if hole is not None:
+                self.holes.append((one.topic, hole))
+            if one.topic_id is not None:
+                self.ids[one.topic] = one.topic_id
+            starts[place] = self.stored[place] = start
+        return starts
 
     async def revoked(self, partitions: set[int]) -> None:
         self.revocations.append(set(partitions))
@@ -126,7 +142,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def running(settings: KafkaSettings, handler: Keeping) -> AsyncIterator[Worker]:
     """A worker that runs meanwhile; it must end with exit code 0."""
     deaths: list[int] = []
-    worker = Worker(settings, handler, clock=lambda: NOON, retry_s=0.2, die=deaths.append)
+    worker = Worker(settings, handler, clock=lambda: NOON, retry_s=0.2, watch_every_s=0.3, die=deaths.append)
     task = asyncio.create_task(worker.run(handle_signals=False))
     try:
         yield worker
@@ -251,12 +267,10 @@ def test_an_unreachable_broker_is_named_in_the_reason_and_a_stop_is_still_heeded
         asyncio.run(scenario())
 
 
-def test_what_expired_before_it_was_read_is_logged_with_its_range(settings: KafkaSettings) -> None:
+def test_what_expired_before_it_was_read_is_a_gap_with_its_range(settings: KafkaSettings) -> None:
     make_topics(settings, partitions=1)
     publish(settings, "token.usage", 40, partitions=1)
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    admin.delete_records({TopicPartition(settings.topics["token.usage"], 0): 25})
-    admin.close()
+    delete_before(settings, "token.usage", 25)
     handler = Keeping()
     handler.stored = {("token.usage", 0): 10}
 
@@ -264,25 +278,42 @@ def test_what_expired_before_it_was_read_is_logged_with_its_range(settings: Kafk
         async with running(settings, handler) as worker:
             await until(lambda: worker.caught_up("token.usage", 0))
 
-    with capture_logs() as logs:
-        asyncio.run(scenario())
+    asyncio.run(scenario())
 
     assert handler.offsets("token.usage") == {0: list(range(25, 40))}
-    assert [entry for entry in logs if entry["log_level"] == "error"] == [
-        {
-            "event": "kafka_events_expired",
-            "log_level": "error",
-            "topic": settings.topics["token.usage"],
-            "partition": 0,
-            "first": 10,
-            "next": 25,
-        }
-    ]
+    assert handler.holes == [("token.usage", expired(10, 25))]
 
 
-def test_a_log_that_is_shorter_than_what_was_read_before_is_not_read_until_it_has_grown(
-    settings: KafkaSettings,
-) -> None:
+def test_retention_that_overtakes_a_reader_is_noticed_while_it_runs(settings: KafkaSettings) -> None:
+    """The client reads ahead as far as its buffers go, and goes on at the start of the log when that is past."""
+    make_topics(settings, partitions=1)
+    handler = Keeping()
+    handler.may_handle.clear()
+
+    def fill_and_forget() -> None:
+        producer = KafkaProducer(bootstrap_servers=settings.bootstrap, linger_ms=5)
+        for _ in range(12_000):
+            producer.send(settings.topics["token.usage"], value=b"x" * 500, partition=0)
+        producer.flush()
+        producer.close()
+        delete_before(settings, "token.usage", 11_990)
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await until(worker.ready)
+            await asyncio.to_thread(fill_and_forget)
+            handler.may_handle.set()
+            await until(lambda: len(handler.records) and handler.records[-1].offset == 11_999)
+
+    asyncio.run(scenario())
+
+    ((topic, hole),) = handler.holes
+    assert topic == "token.usage"
+    assert hole == expired(hole.first_offset, 11_990)
+    assert handler.offsets("token.usage") == {0: [*range(hole.first_offset), *range(11_990, 12_000)]}
+
+
+def test_a_log_that_has_lost_its_end_is_a_gap_and_is_read_from_its_start(settings: KafkaSettings) -> None:
     make_topics(settings, partitions=1)
     publish(settings, "token.usage", 40, partitions=1)
     handler = Keeping()
@@ -290,14 +321,82 @@ def test_a_log_that_is_shorter_than_what_was_read_before_is_not_read_until_it_ha
 
     async def scenario() -> None:
         async with running(settings, handler) as worker:
-            await until(lambda: worker.unready and "ends at offset 40, but was read up to 45" in worker.unready)
-            assert handler.records == []
-            await asyncio.to_thread(publish, settings, "token.usage", 10, 1)
-            await until(lambda: len(handler.records) >= 5 and worker.ready())
+            await until(lambda: worker.caught_up("token.usage", 0) and len(handler.records) >= 40)
 
     asyncio.run(scenario())
 
-    assert handler.offsets("token.usage") == {0: list(range(45, 50))}
+    assert handler.offsets("token.usage") == {0: list(range(40))}
+    assert handler.holes == [
+        ("token.usage", Hole(cause=GapCause.RECREATED, first_offset=45, next_offset=0, most_events=None))
+    ]
+
+
+@pytest.mark.parametrize("events", [3, 30])
+def test_a_topic_made_anew_while_it_is_read_is_a_gap_and_is_read_from_its_start(
+    settings: KafkaSettings, events: int
+) -> None:
+    """Whether the new log is shorter than what was read of the old one, or longer by the time that anyone looks."""
+    make_topics(settings, partitions=1)
+    publish(settings, "token.usage", 10, partitions=1)
+    handler = Keeping()
+
+    quick = replace(settings, metadata_max_age_s=1.0)
+
+    async def scenario() -> None:
+        async with running(quick, handler) as worker:
+            await until(lambda: len(handler.records) == 10 and worker.caught_up("token.usage", 0))
+            await asyncio.to_thread(make_anew, settings, "token.usage", events)
+            await until(lambda: len(handler.records) >= 10 + events and worker.ready())
+
+    asyncio.run(scenario())
+
+    assert handler.offsets("token.usage") == {0: [*range(10), *range(events)]}
+    assert handler.holes == [
+        ("token.usage", Hole(cause=GapCause.RECREATED, first_offset=10, next_offset=0, most_events=None))
+    ]
+
+
+def test_a_topic_made_anew_while_no_worker_ran_is_a_gap_however_long_it_is(settings: KafkaSettings) -> None:
+    make_topics(settings, partitions=1)
+    publish(settings, "token.usage", 10, partitions=1)
+    handler = Keeping()
+
+    async def scenario() -> None:
+        async with running(settings, handler):
+            await until(lambda: len(handler.records) == 10)
+        await asyncio.to_thread(make_anew, settings, "token.usage", 25)
+        for _ in range(2):
+            async with running(settings, handler) as worker:
+                await until(lambda: len(handler.records) >= 35 and worker.ready())
+
+    asyncio.run(scenario())
+
+    assert handler.offsets("token.usage") == {0: [*range(10), *range(25)]}
+    assert [hole.cause for _, hole in handler.holes] == [GapCause.RECREATED]
+
+
+def expired(first: int, following: int) -> Hole:
+    return Hole(cause=GapCause.EXPIRED, first_offset=first, next_offset=following, most_events=following - first)
+
+
+def delete_before(settings: KafkaSettings, topic: str, offset: int) -> None:
+    """Let a log begin at this offset, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    with contextlib.closing(admin):
+        admin.delete_records({TopicPartition(settings.topics[topic], 0): offset})
+
+
+def make_anew(settings: KafkaSettings, topic: str, events: int) -> None:
+    """Delete a topic, make it again under its name, and put events there."""
+    name = settings.topics[topic]
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    with contextlib.closing(admin):
+        admin.delete_topics([name])
+        for _ in range(200):
+            if name not in admin.list_topics():
+                break
+    ensure_topics(bootstrap=settings.bootstrap, topics=[name], dead_letters=None, partitions=1)
+    publish(settings, topic, events, partitions=1)
 
 
 def test_a_rebalance_waits_for_the_slice_in_progress_and_nothing_is_handled_twice(settings: KafkaSettings) -> None:
@@ -419,6 +518,10 @@ CHILD = textwrap.dedent(
                 stored[topic, int(partition)] = int(offset) + 1
             print("assigned", flush=True)
             return stored
+
+        async def begin(self, logs):
+            stored = await self.assigned(set())
+            return {place: offset for place, offset in stored.items()}
 
         async def revoked(self, partitions):
             print("revoked", flush=True)

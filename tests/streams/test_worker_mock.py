@@ -2,12 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
 from streams.app import KafkaSettings
+from streams.gaps import Log
 from streams.records import Messages, records_of
 from streams.topics import INPUTS
 from streams.worker import Worker
@@ -32,6 +33,9 @@ class Keeping:
     async def assigned(self, partitions: set[int]) -> Mapping[tuple[str, int], int]:
         return self.stored
 
+    async def begin(self, logs: Iterable[Log]) -> Mapping[tuple[str, int], int]:
+        return self.stored
+
     async def revoked(self, partitions: set[int]) -> None:
         return
 
@@ -49,7 +53,7 @@ def test_the_worker_reads_on_where_the_store_says_and_stops(mock_kafka: MockKafk
     settings = KafkaSettings(bootstrap=mock_kafka.bootstrap, group=f"group-{mark}", topics=topics, slice_within_s=0.05)
 
     async def scenario() -> int:
-        worker = Worker(settings, handler, clock=lambda: NOON, retry_s=0.2)
+        worker = Worker(settings, handler, clock=lambda: NOON, retry_s=0.2, identify=lambda **_: {})
         task = asyncio.create_task(worker.run(handle_signals=False))
         async with asyncio.timeout(DEADLINE_S):
             while not (worker.ready() and worker.caught_up("gpu.samples", 0)):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ IMAGE = "postgres:16"
 DEBIAN = Path("/usr/lib/postgresql")
 
 # a test's data need not outlive the machine: what the server was told is still there after its process is killed
-QUICK = ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB"]
+QUICK = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB")
 
 
 def server_programs() -> Path:
@@ -56,8 +57,8 @@ def unprivileged_user() -> pwd.struct_passwd | None:
 class PostgresCluster:
     """PostgreSQL on a free port of 127.0.0.1. What it was told survives `kill` and a new `start`."""
 
-    def __init__(self, programs: Path) -> None:
-        self._programs = programs
+    def __init__(self, programs: Path, settings: Sequence[str] = QUICK) -> None:
+        self._programs, self._settings = programs, settings
         self._process: subprocess.Popen[bytes] | None = None
         user = unprivileged_user()
         self._as_user: dict[str, Any] = {}
@@ -75,7 +76,7 @@ class PostgresCluster:
         log = self.home / "postgres.log"
         if not Path(data).exists():
             self._make(data)
-        settings = [f"listen_addresses={LOOPBACK}", f"unix_socket_directories={self.home}", *QUICK]
+        settings = [f"listen_addresses={LOOPBACK}", f"unix_socket_directories={self.home}", *self._settings]
         words = ["-D", data, "-p", str(self._port), *(word for setting in settings for word in ("-c", setting))]
         with log.open("ab") as out:
             self._process = subprocess.Popen(

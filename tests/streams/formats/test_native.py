@@ -305,3 +305,13 @@ def test_a_bad_element_between_many_keeps_every_place():
 
     assert [index for index, _ in events] == [number for number in range(100) if number % 7]
     assert [one.index for one in bad] == [number for number in range(100) if not number % 7]
+
+
+@pytest.mark.parametrize("at", ["2016-12-31T23:59:60Z", "2016-12-31T23:59:60.5Z", "2017-01-01T00:59:60+01:00"])
+def test_a_leap_second_is_set_aside_with_the_way_out(at: str) -> None:
+    event = b'{"type":"gpu_sample","at":"%s","workload":"c/n/w","device":"GPU-1"}' % at.encode()
+
+    assert [fault.reason for fault in decode(event, 1_000_000)[1]] == [
+        "Invalid RFC3339 encoded datetime - at `$.at`: a leap second, for which UTC as computers keep it has no place; "
+        "send it as the second before"
+    ]

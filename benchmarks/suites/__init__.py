@@ -1,0 +1,1 @@
+"""One suite a file: `run(quick)` measures, and returns a `Result`."""

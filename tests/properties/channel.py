@@ -1,0 +1,71 @@
+"""A channel that misbehaves as told, and remembers what people saw."""
+
+from collections.abc import Callable
+
+from alerts.notices import Notice, Outcome, Receipt
+
+
+class Died(BaseException):
+    """The process is no more; nothing in it can catch this."""
+
+
+MISDEEDS = (
+    "retry",  # certainly not delivered
+    "lost",  # timed out before it was accepted
+    "answer lost",  # timed out after it was accepted
+    "slow answer",  # accepted, answered when the lease had run out and another had its turn
+    "refused",
+    "raises",
+    "raises late",  # a fault after it was accepted
+    "dies",  # the process, before it was accepted
+    "dies late",  # the process, after it was accepted
+)
+BLINDNESSES = ("can't be asked", "can't be told")
+
+
+class Misbehaving:
+    """Does the next misdeed it was told, else what a channel should."""
+
+    def __init__(self, name: str, meanwhile: Callable[[], None]) -> None:
+        self.name, self._meanwhile = name, meanwhile
+        self.seen: list[Notice] = []
+        self.misdeeds: list[str] = []
+        self.blind: list[str] = []
+        self.refused: set[str] = set()
+
+    def send(self, notice: Notice, reference: str | None) -> Receipt:
+        misdeed = self.misdeeds.pop(0) if self.misdeeds else ""
+        if misdeed == "retry":
+            return Receipt(outcome=Outcome.RETRY, retry_after_s=30.0)
+        if misdeed == "lost":
+            return Receipt(outcome=Outcome.AMBIGUOUS, detail="timed out")
+        if misdeed == "refused":
+            self.refused.add(notice.notice_id)
+            return Receipt(outcome=Outcome.REFUSED, detail="channel_not_found")
+        if misdeed == "raises":
+            raise RuntimeError("a fault")
+        if misdeed == "dies":
+            raise Died
+        self.seen.append(notice)
+        if misdeed == "answer lost":
+            return Receipt(outcome=Outcome.AMBIGUOUS, detail="timed out")
+        if misdeed == "slow answer":
+            self._meanwhile()
+        if misdeed == "raises late":
+            raise RuntimeError("a fault")
+        if misdeed == "dies late":
+            raise Died
+        return Receipt(outcome=Outcome.DELIVERED, reference=f"{self.name}:{len(self.seen)}")
+
+    def find(self, notice: Notice, reference: str | None) -> Receipt:
+        blindness = self.blind.pop(0) if self.blind else ""
+        if blindness == "can't be asked":
+            return Receipt(outcome=Outcome.RETRY, retry_after_s=20.0)
+        if blindness == "can't be told":
+            return Receipt(outcome=Outcome.AMBIGUOUS)
+        if notice.notice_id in [one.notice_id for one in self.seen]:
+            return Receipt(outcome=Outcome.DELIVERED, reference=f"{self.name}:found")
+        return Receipt(outcome=Outcome.RETRY)
+
+    def heal(self) -> None:
+        self.misdeeds, self.blind = [], []
