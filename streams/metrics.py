@@ -1,8 +1,9 @@
 """What the service counts about itself, for Prometheus: base units, one prefix, few labels."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -66,6 +67,9 @@ class Metrics:
         self._pending = Gauge("emberwatch_outbox_pending", "Notices that wait to be sent", ["channel"], registry=own)
         self._paused = Gauge(
             "emberwatch_actions_paused", "1 while all scale-downs are stopped, by whom", ["by"], registry=own
+        )
+        self._pressure = Gauge(
+            "emberwatch_backpressure", "1 while input waits for this reason", ["reason"], registry=own
         )
         self._spend = Gauge("emberwatch_spend_usd_per_hour", "Spend now, in USD per hour", ["team"], registry=own)
         self._idle = Gauge(
@@ -154,6 +158,15 @@ class Metrics:
         for who in (BREAKER, "person"):
             stopped = by is not None and (by == BREAKER) is (who == BREAKER)
             self._paused.labels(who).set(float(stopped))
+
+    def back_pressure(self, reasons: Callable[[], Collection[str]], every: Iterable[str]) -> None:
+        """Ask `reasons` for what holds input back whenever the metrics are read; `every`: all that there are."""
+
+        def held(reason: str) -> float:
+            return float(reason in reasons())
+
+        for reason in every:
+            self._pressure.labels(reason).set_function(partial(held, reason))
 
     def spend(self, usd_per_hour: Mapping[str | None, float], idle_usd_per_hour: Mapping[str | None, float]) -> None:
         """What is spent now by team, and how much of it on idle GPUs. The smallest of very many teams are `other`."""
