@@ -15,6 +15,7 @@ from alerts.titles import (
     where,
     worth,
 )
+from alerts.units import suspicion
 from alerts.wording import clean, count, day, figure, moment, money, per_day, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
 
@@ -67,7 +68,9 @@ def sentence(incident: Incident) -> str:
     """Why we think so: the reason, then the figures behind it, in human units."""
     reason = _REASONS[incident.kind](incident)
     figures = evidence_in_words(incident.evidence)
-    return clean(f"{reason} ({figures})." if figures else f"{reason}.", 600)
+    doubt = suspicion(incident)
+    said = f"{reason} ({figures})." if figures else f"{reason}."
+    return clean(f"{said} A unit may be wrong: {doubt}." if doubt else said, 600)
 
 
 def evidence_in_words(evidence: dict[str, float], limit: int = _EVIDENCE_MAX) -> str:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from alerts.incidents import Incident
 from alerts.partition_stop import place as partition_place
+from alerts.units import SUSPECT, suspicion
 from alerts.wording import clean, count, day, duration, money, per_hour, percent, quantity
 from detectors.findings import Cause, Kind
 
@@ -122,6 +123,8 @@ def _unused(incident: Incident, resolved: bool) -> str:
 def _anomaly(incident: Incident, resolved: bool) -> str:
     why = changed(incident)
     tail = f"{_tail(incident)}, {why}" if why else _tail(incident)
+    if suspicion(incident):
+        tail = f"{tail} ({SUSPECT})"
     if resolved:
         over = f"{money(incident.usd_so_far)} above normal, over now" if worth(incident.usd_so_far) else "Normal again"
         return f"{over}: {tail}, {lasted(incident)}"

@@ -41,6 +41,7 @@ from detectors.unit_cost import UnitCost
 from detectors.unpriced import UnpricedDetector
 from store.store import Store
 from streams.attribution import Attribution, TeamRule
+from streams.back_pressure import BackPressure
 from streams.challenger import ProphetPool
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
@@ -234,6 +235,7 @@ def duties(
     link_base: str | None,
     pool: ProphetPool | None,
     clock: Callable[[], datetime] = now_utc,
+    pressure: BackPressure | None = None,
 ) -> Duties:
     """Everything that the service does once."""
     policy = scale_down_policy(settings)
@@ -262,6 +264,7 @@ def duties(
         owner=owner,
         clock=clock,
         retention=timedelta(days=settings.stream.retention_days),
+        pressure=pressure,
     )
 
 
@@ -297,6 +300,7 @@ def keeper(
     dead_letters: DeadLetters | None = None,
     behind: Callable[[int], frozenset[str]] = no_unread,
     clock: Callable[[], datetime] = now_utc,
+    pressure: BackPressure | None = None,
 ) -> Keeper:
     """What holds partitions. Without dead letters, one process reads one log of all topics."""
     return Keeper(
@@ -307,6 +311,7 @@ def keeper(
         metrics=metrics,
         dead_letters=dead_letters,
         behind=behind,
+        pressure=pressure,
         poison=PoisonLimit(
             max_in_a_row=settings.stream.max_bad_in_a_row,
             max_ratio=settings.stream.max_bad_ratio,

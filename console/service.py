@@ -26,6 +26,7 @@ from console.web import build_app
 from store import failpoints
 from store.errors import StoreUnavailable
 from store.store import Store
+from streams.back_pressure import BackPressure, Pressure
 from streams.challenger import ProphetPool
 from streams.duties import Duties
 from streams.embedded import Embedded
@@ -53,6 +54,9 @@ class Parts:
         self.router = assemble.router(settings)
         self.metrics = Metrics(assemble.version())
         self.health = Health()
+        self.pressure = BackPressure()
+        self.health.register("store", self.pressure.unwell)
+        self.metrics.back_pressure(self.pressure.reasons, Pressure)
         self.owner = process_owner(kind)
         self.pool = ProphetPool()
 
@@ -60,7 +64,7 @@ class Parts:
         """What is done once in the whole service."""
         made = assemble.duties(
             self.settings, self.store, self.router, metrics=self.metrics, owner=self.owner, terminal=terminal,
-            link_base=self.public_url(), pool=self.pool,
+            link_base=self.public_url(), pool=self.pool, pressure=self.pressure,
         )  # fmt: skip
         self.health.register("duties", made.unwell)
         return made
@@ -120,8 +124,14 @@ async def run_embedded_with(
 
 def embedded_of(parts: Parts) -> Embedded:
     """The runner on the store's inbox."""
-    keeper = assemble.keeper(parts.settings, parts.store, parts.router, owner=parts.owner, metrics=parts.metrics)
-    parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
+    keeper = assemble.keeper(
+        parts.settings,
+        parts.store,
+        parts.router,
+        owner=parts.owner,
+        metrics=parts.metrics,
+        pressure=parts.pressure,
+    )
     parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     return Embedded(parts.store, keeper, assemble.now_utc)
 

@@ -89,6 +89,16 @@ class Kafka(Section):
     replication: Count = Field(
         default=1, ge=1, le=15, description="Copies of each partition when a topic is made; 3 in production."
     )
+    transport: Literal["slices", "stock"] = Field(
+        default="slices",
+        description="How messages are taken from Kafka: many at a time, or one by one as Faust does, which is slower.",
+    )
+    max_batch_bytes: Count = Field(
+        default=64 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1024 * 1024 * 1024,
+        description="The most a compressed batch may unpack to; one beyond is set aside. Not with transport: stock.",
+    )
     dead_letter_topic: TopicName = Field(
         default="emberwatch.dead-letters",
         description="Topic for events that were set aside, with the reason in headers.",

@@ -54,6 +54,7 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
         metrics=parts.metrics,
         dead_letters=patiently(dead),
         behind=behind,
+        pressure=parts.pressure,
     )
     worker = Worker(
         KafkaSettings(
@@ -62,12 +63,14 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
             topics=topics,
             instance_id=instance,
             login=login,
+            transport=settings.kafka.transport,
+            batch_bytes=settings.kafka.max_batch_bytes,
         ),
         keeper,
         clock=assemble.now_utc,
     )
+    parts.metrics.transport(worker.transport.scheme, worker.transport.reason)
     parts.health.register("kafka", lambda: worker.unready)
-    parts.health.register("store", lambda: "the store can't be reached" if keeper.waiting_for_store else None)
     parts.health.register("partitions", keeper.stopped_in_words, needed=False)
     parts.health.note("gaps", keeper.gaps_found)
     ended, stop = Event(), asyncio.Event()

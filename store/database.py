@@ -1,5 +1,6 @@
 """The database: how it is opened, and what a transaction is. SQLite or PostgreSQL, by the URL."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,10 +21,10 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from store.errors import StoreError, StoreUnavailable
+from store.errors import StoreError, StoreUnavailable, Trouble
 from store.migrate import migrate
 
-BUSY_TIMEOUT_S = 30.0  # the longest wait for another writer
+BUSY_TIMEOUT_S = 10.0  # the longest wait for another writer; whoever must write tries again
 POSTGRES_DEFAULTS = {
     "application_name": "emberwatch",
     "connect_timeout": "10",
@@ -48,6 +49,7 @@ class Database:
         self._one_connection = isinstance(engine.pool, StaticPool)
         self._one_writer = engine.dialect.name == "sqlite"
         self._lock = RLock()
+        self._locked_out = False  # whether another program keeps our writer from its turn, or kept the latest
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -82,10 +84,19 @@ class Database:
         with ExitStack() as stack:
             if alone:
                 if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
-                    raise StoreUnavailable(f"the store stayed busy for {BUSY_TIMEOUT_S:g} s; try again")
+                    trouble = Trouble.LOCKED if self._locked_out else Trouble.BUSY
+                    raise StoreUnavailable(f"the store stayed busy for {BUSY_TIMEOUT_S:g} s; try again", trouble)
                 stack.callback(self._lock.release)
             stack.enter_context(_own_errors())
-            yield stack.enter_context(engine.begin())
+            try:
+                self._locked_out = self._locked_out or alone  # until it is its turn
+                connection = stack.enter_context(engine.begin())
+            except DBAPIError as error:
+                self._locked_out = _trouble(error.orig) is Trouble.LOCKED
+                raise
+            if alone:
+                self._locked_out = False
+            yield connection
 
 
 @contextmanager
@@ -108,8 +119,26 @@ def _translated(error: SQLAlchemyError) -> StoreError:
     if isinstance(error, DBAPIError):
         passing = passing or error.connection_invalidated or _passes(error)
     if passing:
-        return StoreUnavailable(f"the database can't be used just now ({message}); nothing was written")
+        return StoreUnavailable(
+            f"the database can't be used just now ({message}); nothing was written", _trouble(cause)
+        )
     return StoreError(f"the database refused ({message})")
+
+
+SQLITE_TROUBLES = {
+    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
+    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+}
+POSTGRES_TROUBLES = {"53100": Trouble.FULL, "25006": Trouble.READ_ONLY, "55P03": Trouble.LOCKED}
+
+
+def _trouble(cause: BaseException | None) -> Trouble:
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0)
+        return SQLITE_TROUBLES.get(code & 0xFF, Trouble.UNREACHABLE)  # the upper bits only say more of the same
+    return POSTGRES_TROUBLES.get(getattr(cause, "sqlstate", None) or "", Trouble.UNREACHABLE)
 
 
 def _passes(error: DBAPIError) -> bool:

@@ -1,7 +1,8 @@
 """The inbox: the embedded runner's durable log. What was accepted is on disk before its sender is answered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, func, insert, select, text
@@ -50,15 +51,16 @@ class InboxPart(Part):
                 last = connection.execute(select(func.max(INBOX.log_offset))).scalar_one()
         return last
 
-    def inbox_read(self, after_offset: int, limit: int) -> list[InboxRow]:
-        """Return up to `limit` messages whose offset is greater, in order."""
-        query = (
-            select(table_of(tables.Inbox))
-            .where(INBOX.log_offset > after_offset)
-            .order_by(INBOX.log_offset)
-            .limit(limit)
-        )
+    def inbox_read(self, after_offset: int, limit: int, most_bytes: int | None = None) -> list[InboxRow]:
+        """Return up to `limit` messages whose offset is greater, in order; `most_bytes` of them, but one at least."""
+        following = INBOX.log_offset > after_offset
+        sizes = select(INBOX.log_offset, func.length(INBOX.value)).where(following).order_by(INBOX.log_offset)
+        query = select(table_of(tables.Inbox)).where(following).order_by(INBOX.log_offset).limit(limit)
         with self._database.reading() as connection:
+            if most_bytes is not None:
+                query = query.where(
+                    INBOX.log_offset <= _last_within(connection.execute(sizes.limit(limit)), most_bytes)
+                )
             return [
                 InboxRow(offset=row["log_offset"], topic=row["topic"], value=row["value"], arrived_at=row["arrived_at"])
                 for row in connection.execute(query).mappings()
@@ -69,7 +71,25 @@ class InboxPart(Part):
         with self._database.writing() as connection:
             connection.execute(delete(table_of(tables.Inbox)).where(INBOX.log_offset < before_offset))
 
+    def inbox_size(self, from_offset: int = 0) -> tuple[int, int]:
+        """Return how many messages the inbox holds from this offset on, and their bytes."""
+        query = select(func.count(), func.coalesce(func.sum(func.length(INBOX.value)), 0))
+        with self._database.reading() as connection:
+            messages, size_bytes = connection.execute(query.where(INBOX.log_offset >= from_offset)).one()
+            return int(messages), int(size_bytes)
+
     def inbox_depth(self) -> int:
         """Return how many messages the inbox holds."""
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(table_of(tables.Inbox))).scalar_one()
+
+
+def _last_within(sizes: Iterable[Any], most_bytes: int) -> int:
+    """The last offset up to which the messages fit, the first where not even it does; -1 where there is none."""
+    last, total_bytes = -1, 0
+    for offset, size_bytes in sizes:
+        total_bytes += size_bytes
+        if last >= 0 and total_bytes > most_bytes:
+            break
+        last = offset
+    return last

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from alerts.notices import Notice
 from store import tables
@@ -59,6 +59,12 @@ class LeasesPart(Part):
         """Mark the duty as done for the key; True the first time only."""
         with self._database.writing() as connection:
             return _mark(connection, duty, key, now)
+
+    def digest_enqueued(self, week: str) -> bool:
+        """Return whether the week's digest was enqueued already."""
+        query = select(MARKS.key).where(MARKS.duty == DIGEST, MARKS.key == week)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def digest_enqueue(self, week: str, notices: Sequence[Notice]) -> bool:
         """Enqueue the week's digest and mark the week as done, together; False where it was done before."""

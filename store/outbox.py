@@ -19,6 +19,8 @@ from store.database import Part
 from store.upsert import Columns, insert_or_ignore, table_of
 
 OUTBOX = table_of(tables.Outbox).c
+LONGEST_WAIT = timedelta(hours=1)  # of a notice that is tried again: channels honour no longer Retry-After
+LONGEST_LEASE = timedelta(minutes=15)
 
 
 class State(StrEnum):
@@ -75,8 +77,10 @@ def _notice(row: Any) -> Notice:
 
 
 def _due(row: Columns, now: datetime) -> ColumnElement[bool]:
-    waiting = row.state.in_((State.PENDING, State.AMBIGUOUS)) & (row.retry_at.is_(None) | (row.retry_at <= now))
-    abandoned = (row.state == State.SENDING) & (row.lease_until <= now)
+    """What has waited for long enough, or for longer than anything may: then the clock was set back."""
+    waited = row.retry_at.is_(None) | (row.retry_at <= now) | (row.retry_at > now + LONGEST_WAIT)
+    waiting = row.state.in_((State.PENDING, State.AMBIGUOUS)) & waited
+    abandoned = (row.state == State.SENDING) & ((row.lease_until <= now) | (row.lease_until > now + LONGEST_LEASE))
     return cast(ColumnElement[bool], waiting | abandoned)
 
 

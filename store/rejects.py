@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import ColumnElement, Connection, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 from sqlalchemy import func as sql
 
 from store import tables
@@ -106,6 +106,21 @@ class RejectsPart(Part):
         ).limit(limit)
         with self._database.reading() as connection:
             return [_reject(row) for row in connection.execute(query).mappings()]
+
+    def bound_rejects(self, most: int, most_bytes: int) -> int:
+        """Keep the newest rejects, `most` of them with `most_bytes` of payload; forget the others, and say how many."""
+        key = (REJECTS.topic, REJECTS.partition, REJECTS.log_offset, REJECTS.place)
+        newest = (REJECTS.at.desc(), REJECTS.log_offset.desc(), *key)
+        ranked = select(
+            *key,
+            sql.row_number().over(order_by=newest).label("rank"),
+            sql.sum(sql.length(REJECTS.payload)).over(order_by=newest, rows=(None, 0)).label("bytes"),
+        ).subquery()
+        beyond = select(*(ranked.c[column.name] for column in key)).where(
+            (ranked.c.rank > most) | (ranked.c.bytes > most_bytes)
+        )
+        with self._database.writing() as connection:
+            return connection.execute(delete(table_of(tables.Reject)).where(tuple_(*key).in_(beyond))).rowcount
 
     def replayed(self, places: Sequence[Place]) -> set[Place]:
         """Return which of these have been put back before."""

@@ -10,22 +10,27 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast
 
+import aiokafka
 import faust
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from faust.serializers.codecs import Codec
+from faust.transport.drivers import TRANSPORTS
 from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from msgspec import Struct, field
 
+from streams.engine import IMPLEMENTATION, SLICES, Transport, choose
 from streams.gaps import Log, left_out
 from streams.kafka_login import NO_LOGIN, KafkaLogin
-from streams.records import Messages, Record
+from streams.pieces import MAX_UNPACKED_BYTES, Limits, Piece
+from streams.records import Messages, Refused, Slice
 from streams.topics import INPUTS, KafkaUnreachable, topic_ids
 
 log = structlog.get_logger(__name__)
@@ -33,6 +38,8 @@ log = structlog.get_logger(__name__)
 EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
 WATCH_EVERY_S = 10.0
+SLICES_WAITING = 2
+MESSAGES_WAITING = 4096
 MARK_MAX_AGE_S = 5.0  # an idle partition is asked every 1.5 s
 
 App = faust.App
@@ -50,6 +57,9 @@ class Handler(Protocol):
         A bad event is set aside here, and a store that is down is waited for: raising ends the process.
         """
 
+    async def refuse(self, refused: Refused) -> None:
+        """Put on record that these messages can't be had; return only when that is durable, or will be said again."""
+
     async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
         """Load what is known of these partitions, all the worker now has, and say how far each topic was read."""
 
@@ -62,17 +72,9 @@ class Handler(Protocol):
     async def revoked(self, partitions: set[int]) -> None:
         """Let go of these partitions; whatever is not yet durable will be read again by their next owner."""
 
-
-@runtime_checkable
-class Stopping(Protocol):
-    """What a handler has, beside, that may stop a partition."""
-
     @property
     def stopped(self) -> Mapping[int, str]:
         """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
-
-    def left_out(self, partition: int) -> Mapping[str, int]:
-        """By topic, the first message that was left out: where to go back to when the partition is not stopped."""
 
     def read_from(self, topic: str, partition: int, offset: int) -> None:
         """This message of a topic, or one before it, comes next; what comes sooner was read before."""
@@ -90,13 +92,29 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     session_timeout_s: float = 10.0  # a killed worker's partitions stand still this long
     metadata_max_age_s: float = 30.0
     login: KafkaLogin = NO_LOGIN
+    transport: Literal["slices", "stock"] = "slices"  # ours, where it was tested, or the one that Faust brings along
+    batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked; only our transport knows a bound
+
+
+class Unchanged(Codec):
+    """Passes on what the transport made."""
+
+    def _loads(self, s: bytes) -> bytes:
+        return s
+
+
+def transport_of(settings: KafkaSettings) -> Transport:
+    """Our transport, if it is wanted and was tested with what is installed."""
+    return choose(settings.transport, {"faust": faust.__version__, "aiokafka": aiokafka.__version__})
 
 
 def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
     """Make the Faust app without its agents: no tables, no leader, no topic of its own, no web server."""
-    return faust.App(
+    transport = transport_of(settings)
+    TRANSPORTS.aliases.setdefault(SLICES, IMPLEMENTATION)  # where no installed package names it
+    app = faust.App(
         settings.group,
-        broker=";".join(f"kafka://{address}" for address in settings.bootstrap.split(",")),
+        broker=";".join(f"{transport.scheme}://{address}" for address in settings.bootstrap.split(",")),
         broker_credentials=_credentials(settings.login),
         autodiscover=False,
         datadir=data_dir,
@@ -109,7 +127,7 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         broker_heartbeat_interval=settings.session_timeout_s * 0.3,
         broker_commit_interval=1.0,
         broker_max_poll_records=settings.slice_events,
-        stream_buffer_maxsize=4096,
+        stream_buffer_maxsize=SLICES_WAITING if transport.sliced else MESSAGES_WAITING,  # for each topic
         stream_wait_empty=False,  # waiting for an unfinished event would hang a stop for minutes
         table_standby_replicas=1,  # no tables here: it selects Faust's assignor, which keeps co-partitions together
         topic_disable_leader=True,
@@ -117,6 +135,13 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         producer_acks=-1,
         web_enabled=False,
     )
+    if transport.sliced:
+        cast("Any", app.transport).limits = Limits(
+            slice_events=settings.slice_events,
+            slice_within_s=settings.slice_within_s,
+            batch_bytes=settings.batch_bytes,
+        )
+    return app
 
 
 def _credentials(login: KafkaLogin) -> CredentialsT | None:
@@ -150,6 +175,7 @@ class Consumption:
         self._handler = handler
         self._clock = clock
         self._die = die
+        self.transport = transport_of(settings)
         self._logical = {physical: logical for logical, physical in settings.topics.items()}
         self._physical = dict(settings.topics)
         self._gate = asyncio.Lock()  # one call of the handler at a time, rebalances included
@@ -159,7 +185,9 @@ class Consumption:
         self.partitions: frozenset[int] = frozenset()
         self.fault: str | None = None  # why what is assigned is not read
         self._next: dict[Place, int] = {}  # after the last one handled
-        self._back_to: dict[Place, int] = {}  # sought, and not seen yet: what comes sooner was fetched before
+        self._left: set[Place] = set()  # of stopped partitions: to be read again from the first one not handled
+        self._back_to: dict[Place, int] = {}  # sought, and not seen yet
+        self._missed: dict[Place, int] = {}  # where a piece began too late, and what is before it was asked for
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         self._ids: dict[str, str] = {}  # Kafka's own, by topic, as of the assignment
         self.outdated = asyncio.Event()  # a log is another one than was assigned: the group is to be joined anew
@@ -169,16 +197,27 @@ class Consumption:
         app.on_rebalance_complete.connect(self._on_rebalance_complete)
 
     def _add_agent(self, logical: str, physical: str, settings: KafkaSettings) -> None:
-        topic = self._app.topic(
-            physical, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
+        serializer = Unchanged() if self.transport.sliced else "raw"
+        topic = self._app.topic(physical, key_type=bytes, key_serializer="raw", value_serializer=serializer)
+
+        async def consume_slices(stream: StreamT[Piece]) -> None:
+            async for event in stream.events():
+                await self._take_piece(logical, cast("EventT[Piece]", event))
 
         async def consume(stream: StreamT[bytes]) -> None:
             slices = cast("faust.Stream[bytes]", stream)
             async for events in slices.take_events(settings.slice_events, within=settings.slice_within_s):
                 await self._take(logical, events)
 
-        self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(consume)
+        agent = consume_slices if self.transport.sliced else consume
+        self._app.agent(topic, name=f"consume.{logical}", concurrency=1)(agent)
+
+    async def _take_piece(self, topic: str, event: EventT[Piece]) -> None:
+        """Hand a piece on; Kafka's committed offset moves over it when it is handled, whatever Faust acknowledges."""
+        with self._crash_only():
+            async with self._gate:
+                if self._is_current(event):
+                    await self._hand_on(topic, event.message.partition, cast("Piece", event.value))
 
     async def _take(self, topic: str, events: Sequence[EventT[bytes]]) -> None:
         """Hand a slice on, partition by partition. Nothing is raised but the cancellation of a stop.
@@ -190,25 +229,108 @@ class Consumption:
         with self._crash_only():
             async with self._gate:
                 # What was read before a rebalance stays withheld: whoever owns it now reads it again.
-                current = [event for event in events if self._is_current(event) and self._is_sought(topic, event)]
+                current = [event for event in events if self._is_current(event)]
                 current.sort(key=lambda event: (event.message.partition, event.message.offset))
                 for partition, group in groupby(current, key=lambda event: event.message.partition):
-                    await self._hand_on(topic, partition, list(group))
+                    handled = list(group)
+                    if await self._hand_on(topic, partition, _piece(handled)):
+                        _give_free(handled)
 
-    async def _hand_on(self, topic: str, partition: int, events: Sequence[EventT[bytes]]) -> None:
-        """Hand messages of one partition on; where Kafka no longer holds those between two of them, that is booked."""
-        holes = await self._holes(topic, partition, [event.message.offset for event in events])
-        for begin, end in pairwise([0, *holes, len(events)]):
+    async def _hand_on(self, topic: str, partition: int, piece: Piece) -> bool:
+        """Hand a piece on; whether it is handled, now or before."""
+        place = (topic, partition)
+        now, expected = self._clock(), self._next[place]
+        if partition in self._handler.stopped:
+            return await self._leave_out(place, piece, now)
+        if piece.after <= expected:
+            return True
+        if place in self._back_to and piece.first > self._back_to[place]:
+            return False  # it was on its way before the transport went back
+        self._back_to.pop(place, None)
+        if piece.first > expected and self.transport.sliced and not await self._is_gone(place, piece.first):
+            return False
+        new = piece.since(expected)
+        if new.refused is not None:
+            log.error("kafka_batch_refused", topic=topic, partition=partition, offset=new.first, reason=new.refused)
+            await self._handler.refuse(
+                Refused(topic, partition, first=new.first, last=new.after - 1, at=now, reason=new.refused)
+            )
+        elif len(new.offsets):
+            await self._handle(topic, partition, new, now)
+        if partition in self._handler.stopped:
+            self._pause(place)
+            return False
+        self._next[place] = piece.after
+        if self.transport.sliced:
+            cast("Any", self._app.consumer).handled(TP(self._physical[topic], partition), piece.after)
+        return True
+
+    async def _handle(self, topic: str, partition: int, piece: Piece, now: datetime) -> None:
+        """Hand messages on; where Kafka no longer holds those between two of them, that is booked first."""
+        holes = await self._holes(topic, partition, piece.offsets)
+        stamped_ms = _arrived_ms(piece.stamped_ms, now)
+        for begin, end in pairwise([0, *holes, len(piece.offsets)]):
             if begin in holes:
                 await self._handler.begin([holes[begin]])
-            if begin == end:
-                continue
-            piece, now = events[begin:end], self._clock()
-            await self._handler.handle([_record(topic, event, now) for event in piece])
-            if self._is_stopped(partition):
-                return
-            self._next[(topic, partition)] = piece[-1].message.offset + 1
-            _give_free(piece)
+            if begin < end:
+                mine = slice(begin, end)
+                await self._handler.handle(
+                    Slice(topic, partition, piece.offsets[mine], stamped_ms[mine], piece.values[mine])
+                )
+
+    async def _leave_out(self, place: Place, piece: Piece, now: datetime) -> bool:
+        """Show the handler what it does not take, so that it knows where to go on; it is read again."""
+        topic, partition = place
+        self._pause(place)
+        if len(piece.offsets):
+            await self._handler.handle(
+                Slice(topic, partition, piece.offsets, _arrived_ms(piece.stamped_ms, now), piece.values)
+            )
+        return False
+
+    def _pause(self, place: Place) -> None:
+        """Fetch no more of a partition, of any topic, and keep in mind that this place has to be read again."""
+        self._left.add(place)
+        topics = self._physical.values()
+        self._app.consumer.pause_partitions({TP(topic, place[1]) for topic in topics})
+
+    async def go_on(self) -> None:
+        """Go back to the first message that was not handled, where a partition is no longer stopped."""
+        with self._crash_only():
+            async with self._gate:
+                for partition in sorted({partition for _, partition in self._left} - set(self._handler.stopped)):
+                    await self._read_again(partition)
+
+    async def _read_again(self, partition: int) -> None:
+        consumer: Any = self._app.consumer
+        starts = {place: self._next[place] for place in sorted(self._left) if place[1] == partition}
+        try:
+            await consumer.seek_wait({TP(self._physical[topic], partition): at for (topic, _), at in starts.items()})
+        except (KafkaError, TimeoutError) as error:
+            log.warning("kafka_offsets_not_set", reason=str(error))
+            return
+        for (topic, _), at in starts.items():
+            self._handler.read_from(topic, partition, at)
+        if not self.transport.sliced:
+            self._back_to |= starts
+        self._left -= set(starts)
+        consumer.resume_partitions({TP(topic, partition) for topic in self._physical.values()})
+        log.info("kafka_partition_resumed", partition=partition)
+
+    async def _is_gone(self, place: Place, first: int) -> bool:
+        """Whether the log goes on at `first` only: where that isn't known yet, what lies before is asked for again."""
+        topic, partition = place
+        if self._missed.pop(place, None) == first:
+            return True
+        self._missed[place] = first
+        log.warning("kafka_slice_read_again", topic=topic, partition=partition, first=self._next[place], got=first)
+        consumer: Any = self._app.consumer
+        try:
+            await consumer.seek_wait({TP(self._physical[topic], partition): self._next[place]})
+        except (KafkaError, TimeoutError) as error:
+            del self._missed[place]
+            log.warning("kafka_offsets_not_set", reason=str(error))
+        return False
 
     async def _holes(self, topic: str, partition: int, offsets: Sequence[int]) -> dict[int, Log]:
         """By place in the slice, logs that begin there only: what lay before was gone before it could be read.
@@ -239,48 +361,8 @@ class Consumption:
                 await asyncio.sleep(ALIGN_RETRY_S)
         return None
 
-    def _is_current(self, event: EventT[bytes]) -> bool:
+    def _is_current(self, event: EventT[Any]) -> bool:
         return not self._closed and event.message.generation_id == self._generation
-
-    def _is_sought(self, topic: str, event: EventT[bytes]) -> bool:
-        """Whether an event was fetched after the latest seek of its place; asked in the order of arrival."""
-        place = (topic, event.message.partition)
-        target = self._back_to.get(place)
-        if target is not None and event.message.offset > target:
-            return False
-        self._back_to.pop(place, None)
-        return True
-
-    async def go_on(self) -> None:
-        """Go back to what was left out while a partition was stopped, where it no longer is."""
-        handler = self._handler
-        if not isinstance(handler, Stopping) or self._generation is None:
-            return
-        with self._crash_only():
-            async with self._gate:
-                for partition in sorted(self.partitions - set(handler.stopped)):
-                    for topic, offset in handler.left_out(partition).items():
-                        if (topic, partition) not in self._back_to:
-                            await self._seek(handler, topic, partition, offset)
-
-    def _is_stopped(self, partition: int) -> bool:
-        return isinstance(self._handler, Stopping) and partition in self._handler.stopped
-
-    async def _seek(self, handler: Stopping, topic: str, partition: int, offset: int) -> None:
-        tp, consumer = TP(self._physical[topic], partition), cast("Any", self._app.consumer)
-        try:
-            first = (await consumer.earliest_offsets(tp))[tp]
-            if first > offset:
-                log.error("kafka_events_expired", topic=tp.topic, partition=partition, first=offset, next=first)
-            start = max(offset, first)
-            await consumer.seek_wait({tp: start})
-        except (KafkaError, TimeoutError) as error:
-            log.warning("kafka_offsets_not_set", reason=str(error))
-            return
-        handler.read_from(topic, partition, start)
-        self._back_to[(topic, partition)] = start
-        self._next[(topic, partition)] = start
-        log.info("kafka_partition_resumed", topic=tp.topic, partition=partition, offset=start)
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         await self._release()
@@ -395,7 +477,7 @@ class Consumption:
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
-        self._next, self._back_to = {}, {}
+        self._next, self._missed, self._back_to, self._left = {}, {}, {}, set()
         self.fault = None
         if held:
             await self._handler.revoked(set(held))
@@ -471,16 +553,21 @@ def _give_free(events: Sequence[EventT[bytes]]) -> None:
         event.message.acked = False
 
 
-def _record(topic: str, event: EventT[bytes], now: datetime) -> Record:
-    """A message arrived when Kafka dated it, and not in the future: read again, or late, it is judged the same."""
-    message = event.message
-    dated = cast("float | None", message.timestamp)  # by the broker, for topics that we made
-    arrived_at = now if not dated else min(now, datetime.fromtimestamp(dated, UTC))
-    return Record(
-        topic=topic,
-        partition=message.partition,
-        offset=message.offset,
-        arrived_at=arrived_at,
-        value=message.value or b"",
-        key=message.key,
+def _piece(events: Sequence[EventT[bytes]]) -> Piece:
+    """Messages that arrived one by one, as columns."""
+    messages = [event.message for event in events]
+    return Piece(
+        first=messages[0].offset,
+        after=messages[-1].offset + 1,
+        offsets=[message.offset for message in messages],
+        stamped_ms=[round((message.timestamp or 0.0) * 1000) for message in messages],
+        values=[message.value or b"" for message in messages],
     )
+
+
+def _arrived_ms(stamped_ms: Sequence[int], now: datetime) -> Sequence[int]:
+    """A message arrived when Kafka dated it, and not in the future: read again, or late, it is judged the same."""
+    now_ms = int(now.timestamp() * 1000)
+    if min(stamped_ms) > 0 and max(stamped_ms) <= now_ms:
+        return stamped_ms
+    return [min(ms, now_ms) if ms > 0 else now_ms for ms in stamped_ms]

@@ -81,7 +81,17 @@ class _Pace(Struct):
     """When a channel may be used again."""
 
     next_at: datetime | None = None
+    rest: timedelta = timedelta(0)  # up to then, from when it was last used
     failures: int = 0  # in a row
+
+    def rest_for(self, wait_s: float, now: datetime) -> None:
+        """Leave the channel alone for so long."""
+        self.rest = timedelta(seconds=wait_s)
+        self.next_at = now + self.rest
+
+    def rests(self, now: datetime) -> bool:
+        """Whether it must wait still. Where more than the whole rest is left, the clock was set back: it need not."""
+        return self.next_at is not None and now < self.next_at <= now + self.rest
 
 
 class Delivery:
@@ -126,7 +136,7 @@ class Delivery:
         pace, began = self._paces[name], self._clock()
         for attempts in range(self._policy.attempts_per_call):
             now = self._clock()
-            if pace.next_at is not None and now < pace.next_at:
+            if pace.rests(now):
                 return attempts
             if (now - began).total_seconds() > self._policy.turn_s:
                 return attempts
@@ -155,10 +165,10 @@ class Delivery:
         if receipt.outcome in (Outcome.RETRY, Outcome.AMBIGUOUS):
             pace.failures += 1
             retry_at = now + timedelta(seconds=self._wait_s(notice, claimed.attempts, receipt))
-            pace.next_at = now + timedelta(seconds=self._rest_s(name, pace, receipt))
+            pace.rest_for(self._rest_s(name, pace, receipt), now)
         else:
             pace.failures = 0
-            pace.next_at = now + timedelta(seconds=self._min_interval_s(name))
+            pace.rest_for(self._min_interval_s(name), now)
         self._store.settle_notice(notice.notice_id, receipt, now, retry_at, self._owner)
         self.outcomes[name, receipt.outcome] += 1
         log.info(

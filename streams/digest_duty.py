@@ -39,6 +39,8 @@ class DigestDuty:
         first = self.store.first_hour()
         if first is None or first >= week.end or self.too_old(week, now):
             return False
+        if self.store.digest_enqueued(week.label):  # composing reads two weeks of the ledger
+            return False
         return self.send(self.compose(week))
 
     def send(self, digest: Digest) -> bool:

@@ -15,6 +15,7 @@ from alerts.notices import Outcome
 from store.errors import Fenced, StoreUnavailable
 from store.facts import WorkloadState
 from store.store import Store
+from streams.back_pressure import BackPressure
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.forecast_duty import ForecastDuty
@@ -49,11 +50,13 @@ class Duties:
         clock: Callable[[], datetime],
         act_every_s: float = 10.0,
         retention: timedelta | None = None,
+        pressure: BackPressure | None = None,
     ) -> None:
         """`act_every_s`: how often scale-down looks. `retention`: how long what is settled is kept; None: for ever."""
         self.store, self.metrics, self.owner, self.clock = store, metrics, owner, clock
         self.delivery, self.forecasts, self.scale_down, self.digest = delivery, forecasts, scale_down, digest
         self.act_every_s, self.retention = act_every_s, retention
+        self.pressure = pressure or BackPressure()
         self.holds = self._taken_over = False
         self.faults: dict[str, str] = {}
         self._told: Counter[tuple[str, Outcome]] = Counter()
@@ -94,6 +97,7 @@ class Duties:
                 self._taken_over = False
             self.holds = held
             if not held:
+                self.pressure.back("duties")
                 return
             self._do("delivery", lambda: self.delivery.deliver_due(self.still_holds))
             if self.holds and monotonic() - self._act_s >= self.act_every_s:
@@ -104,8 +108,9 @@ class Duties:
             if monotonic() - self._gauges_s >= GAUGES_EVERY_S:
                 self._gauges_s = monotonic()
                 self._do("gauges", self._show)
+            self.pressure.back("duties")
         except StoreUnavailable as error:
-            log.warning("duties_wait_for_store", reason=str(error))
+            self.pressure.away(error, "duties")
 
     def still_holds(self, every_s: float = RENEWED_EVERY_S) -> bool:
         """Whether the lease is this process's, asked of the store where that was not done just now.
@@ -133,8 +138,9 @@ class Duties:
             if self.retention is not None and monotonic() - self._prune_s >= PRUNE_EVERY_S:
                 self._prune_s, before = monotonic(), self.clock() - self.retention
                 self._do("prune", lambda: self.store.prune(before))
+            self.pressure.back("slow duties")
         except StoreUnavailable as error:
-            log.warning("duties_wait_for_store", reason=str(error))
+            self.pressure.away(error, "slow duties")
         except Fenced as error:
             log.warning("forecasts_lost", reason=str(error))
             self._taken_over = False

@@ -25,12 +25,13 @@ from store.facts import Facts, RejectCount, RejectRow, StopRow
 from store.failpoints import Point, reach
 from store.progress import COUNTS_KNOWN
 from store.store import Store
+from streams.back_pressure import BackPressure
 from streams.gap_book import GapBook
 from streams.gaps import Log
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.poison import PoisonGuard, PoisonLimit, Trip
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 
 log = structlog.get_logger()
 
@@ -89,6 +90,7 @@ class Keeper:
         behind: Behind = no_unread,
         commit_every_s: float = 1.0,
         commit_every: int = 20_000,
+        pressure: BackPressure | None = None,
         poison: PoisonLimit | None = None,
         poison_together: bool = False,
         route: Callable[[Transition], list[Notice]] = told_to_nobody,
@@ -106,10 +108,15 @@ class Keeper:
         self.stopped: dict[int, str] = {}  # partitions that are not read, and why: what comes is to be read again
         self._looked_s = float("-inf")
         self._claiming = asyncio.Lock()
+        self.pressure = pressure or BackPressure()
         self._gaps: deque[str] = deque(maxlen=MOST_GAPS_NAMED)  # since the start
-        self.waiting_for_store = False
         self._followed_s = float("-inf")
         self._furthest: datetime | None = None
+
+    @property
+    def waiting_for_store(self) -> bool:
+        """Whether input waits because the store can't be used."""
+        return self.pressure.store_away
 
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
@@ -280,6 +287,17 @@ class Keeper:
         """Which partitions are not read, and why; None while all are."""
         return "; ".join(reason for _, reason in sorted(self.stopped.items())) or None
 
+    async def refuse(self, refused: Refused) -> None:
+        """Put on record that these messages can't be had, and read on behind them."""
+        held = self.held.get(refused.partition)
+        if held is None:  # its next owner comes upon them too
+            return
+        async with held.lock:
+            if self.held.get(refused.partition) is held:
+                held.pipeline.refuse(refused)
+                held.uncommitted += 1
+                await self._commit_if_due(refused.partition, held)
+
     async def _observe(self, partition: int, held: Held, messages: Messages) -> None:
         pipeline = held.pipeline
         batch = pipeline.read(messages)
@@ -315,7 +333,9 @@ class Keeper:
             try:
                 self._furthest = await asyncio.to_thread(self.store.high_watermark)
             except StoreUnavailable as error:
-                log.warning("store_unavailable", reason=str(error))
+                self.pressure.away(error, "follow")
+            else:
+                self.pressure.back("follow")
         known = [self._furthest, *(held.pipeline.watermark for held in self.held.values())]
         furthest = max((at for at in known if at is not None), default=None)
         if furthest is not None:
@@ -389,13 +409,16 @@ class Keeper:
         wait_s = 0.5
         while True:
             try:
-                await self._commit(partition, held, facts, parts)
+                try:
+                    with self.pressure.writing():
+                        await self._commit(partition, held, facts, parts)
+                except AlreadyOpen as error:
+                    await self._end_orphan(error, facts)
+                    continue
             except StoreUnavailable as error:
-                wait_s = await self._wait(error, wait_s)
-            except AlreadyOpen as error:
-                await self._end_orphan(error, facts)
+                wait_s = await self._wait(error, "commit", wait_s)
             else:
-                self.waiting_for_store = False
+                self.pressure.back("commit")
                 return
 
     async def _end_orphan(self, error: AlreadyOpen, facts: Facts) -> None:
@@ -414,14 +437,13 @@ class Keeper:
             try:
                 answer = await asyncio.to_thread(ask, *given)
             except StoreUnavailable as error:
-                wait_s = await self._wait(error, wait_s)
+                wait_s = await self._wait(error, "ask", wait_s)
             else:
-                self.waiting_for_store = False
+                self.pressure.back("ask")
                 return answer
 
-    async def _wait(self, error: StoreUnavailable, wait_s: float) -> float:
-        self.waiting_for_store = True
-        log.warning("store_unavailable", reason=str(error), retry_in_s=wait_s)
+    async def _wait(self, error: StoreUnavailable, doing: str, wait_s: float) -> float:
+        self.pressure.away(error, doing)
         await asyncio.sleep(wait_s)
         return min(wait_s * 2, LONGEST_WAIT_S)
 

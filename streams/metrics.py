@@ -1,8 +1,9 @@
 """What the service counts about itself, for Prometheus: base units, one prefix, few labels."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -67,6 +68,9 @@ class Metrics:
         self._paused = Gauge(
             "emberwatch_actions_paused", "1 while all scale-downs are stopped, by whom", ["by"], registry=own
         )
+        self._pressure = Gauge(
+            "emberwatch_backpressure", "1 while input waits for this reason", ["reason"], registry=own
+        )
         self._spend = Gauge("emberwatch_spend_usd_per_hour", "Spend now, in USD per hour", ["team"], registry=own)
         self._idle = Gauge(
             "emberwatch_gpu_idle_usd_per_hour", "Spend now on idle GPUs, USD per hour", ["team"], registry=own
@@ -90,6 +94,7 @@ class Metrics:
             registry=own,
         )
         Info("emberwatch_build", "The running version", registry=own).info({"version": version})
+        self._transport = Info("emberwatch_transport", "What carries the messages from Kafka, and why", registry=own)
         self._reasons, self._models, self._channels = _Names(), _Names(), _Names()
         self._stopped = Gauge(
             "emberwatch_partition_stopped", "1 while a partition is not read: too much was set aside", ["partition"],
@@ -97,6 +102,10 @@ class Metrics:
         )  # fmt: skip
         self._partitions: set[int] = set()
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
+
+    def transport(self, name: str, reason: str | None) -> None:
+        """Messages come by this transport; the reason is that why it is not the fast one."""
+        self._transport.info({"name": name, "reason": reason or ""})
 
     def consumed(self, topic: str, records: int = 1) -> None:
         """Records were read from an input."""
@@ -149,6 +158,15 @@ class Metrics:
         for who in (BREAKER, "person"):
             stopped = by is not None and (by == BREAKER) is (who == BREAKER)
             self._paused.labels(who).set(float(stopped))
+
+    def back_pressure(self, reasons: Callable[[], Collection[str]], every: Iterable[str]) -> None:
+        """Ask `reasons` for what holds input back whenever the metrics are read; `every`: all that there are."""
+
+        def held(reason: str) -> float:
+            return float(reason in reasons())
+
+        for reason in every:
+            self._pressure.labels(reason).set_function(partial(held, reason))
 
     def spend(self, usd_per_hour: Mapping[str | None, float], idle_usd_per_hour: Mapping[str | None, float]) -> None:
         """What is spent now by team, and how much of it on idle GPUs. The smallest of very many teams are `other`."""

@@ -33,7 +33,7 @@ from streams.fold import OpenMinute
 from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Learnt, Pricer
-from streams.records import Messages
+from streams.records import Messages, Refused
 from streams.samples import Longs, Samples, Taken
 from streams.status import Statuses
 from streams.usage import Usages
@@ -615,6 +615,24 @@ class Pipeline:
                     fault=word,
                 )
             )
+
+    def refuse(self, refused: Refused) -> None:
+        """Put on record messages that can't be had, all in one, and read on behind them."""
+        if refused.last < self.offsets.get(refused.topic, 0):
+            return
+        self.offsets[refused.topic] = refused.last + 1
+        self._count(self.tally.rejects, "unreadable")
+        self.facts.rejects.append(
+            RejectRow(
+                topic=refused.topic,
+                partition=self.partition,
+                offset=refused.first,
+                index=0,
+                reason=f"offsets {refused.first} to {refused.last}: {refused.reason}",
+                payload=b"",
+                at=refused.at,
+            )
+        )
 
     def take_tally(self) -> Tally:
         """Counts since the last call."""

@@ -37,6 +37,17 @@ class Slice(Struct, frozen=True, gc=False):
         ]
 
 
+class Refused(Struct, frozen=True, gc=False):
+    """Messages that can't be had, though the log holds them: a batch that is damaged or unpacks to too much."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int  # offset, inclusive
+    at: datetime  # when that was found
+    reason: str
+
+
 Messages = Slice | Sequence[Record]
 """What one call takes: a slice, or single records, of several topics even."""
 

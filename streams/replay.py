@@ -154,8 +154,13 @@ class Replay:
                 nano_usd = spent.get((hour, workload), 0)
                 usd_billed = billed.get((hour, workload))
                 usd = f"{nano_usd // 10**9}.{nano_usd % 10**9:09d}"
-                out.writerow([rfc3339(hour), workload, usd, "" if usd_billed is None else f"{usd_billed:.9f}"])
+                out.writerow([rfc3339(hour), inert(workload), usd, "" if usd_billed is None else f"{usd_billed:.9f}"])
         return sum(spent.values()) / 1e9
+
+
+def inert(name: str) -> str:
+    """A name as a cell that no spreadsheet takes for a formula: one that looks like it gets an apostrophe before it."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r", "\x00")) else name
 
 
 def rfc3339(at: datetime | None) -> str | None:

@@ -13,7 +13,8 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from streams.app import EXIT_CRASHED, WATCH_EVERY_S, App, Consumption, Handler, KafkaSettings, build_app
+from streams.app import EXIT_CRASHED, WATCH_EVERY_S, App, Consumption, Handler, KafkaSettings, build_app, transport_of
+from streams.engine import Transport
 from streams.refusal import refusal
 from streams.topics import topic_ids
 
@@ -55,6 +56,8 @@ class Worker:
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
+        if self.transport.reason is not None:
+            log.warning("kafka_transport_is_stock", reason=self.transport.reason)
         while await self._topics_exist():
             code = await self._member()
             if code is not None:
@@ -90,6 +93,11 @@ class Worker:
         """Read what was left out of partitions that were stopped, and no longer are. To be called now and then."""
         if self._consumption is not None:
             await self._consumption.go_on()
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that carries the messages, and why it is not ours, if it is not."""
+        return transport_of(self._settings)
 
     @property
     def unready(self) -> str | None:

@@ -19,6 +19,7 @@ from console.fakes.receiver import FakeReceiver
 from console.fakes.slack import FakeSlack
 from console.service import Parts, run_embedded_with
 from streams.embedded import Embedded
+from streams.intake import IntakeRefused
 
 BATCH = 200
 STEP_S = 2.0
@@ -65,12 +66,23 @@ class Demo:
             now = assemble.now_utc()
             done = await self._append(embedded, done, now, stop)
 
+    async def _put(self, embedded: Embedded, values: list[bytes], stop: asyncio.Event) -> None:
+        """Until they are kept, as any sender would."""
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(embedded.append, values)
+            except IntakeRefused as refused:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), refused.retry_after_s)
+            else:
+                return
+
     async def _append(self, embedded: Embedded, start: datetime, end: datetime, stop: asyncio.Event) -> datetime:
         step = timedelta(hours=1)
         while start < end and not stop.is_set():
             upto = min(start + step, end)
             values = list(self.fleet.events(start, upto))
             for place in range(0, len(values), BATCH):
-                await asyncio.to_thread(embedded.append, values[place : place + BATCH])
+                await self._put(embedded, values[place : place + BATCH], stop)
             start = upto
         return start

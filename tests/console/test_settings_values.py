@@ -76,6 +76,8 @@ DEFAULTS = {
         },
         "partitions": 12,
         "replication": 1,
+        "transport": "slices",
+        "max_batch_bytes": 67_108_864,
         "dead_letter_topic": "emberwatch.dead-letters",
         "security": {
             "protocol": "PLAINTEXT",

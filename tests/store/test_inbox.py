@@ -61,3 +61,24 @@ def test_a_reader_that_follows_many_writers_misses_nothing(store: Store) -> None
     assert sorted((row.topic, row.value) for row in seen) == [
         (f"t{k}", str(number).encode()) for k in range(4) for number in range(10)
     ]
+
+
+def test_a_reading_is_bounded_by_bytes_too_and_takes_one_message_at_least(store: Store) -> None:
+    store.inbox_append("gpu.samples", [b"a" * 60, b"b" * 60, b"c" * 30, b"d" * 500, b"e"], NOON)
+
+    def read(after: int, most_bytes: int) -> list[bytes]:
+        return [row.value[:1] for row in store.inbox_read(after, 10, most_bytes)]
+
+    first = store.inbox_read(0, 1)[0].offset
+    assert read(0, 1000) == [b"a", b"b", b"c", b"d", b"e"]
+    assert read(0, 150) == [b"a", b"b", b"c"]
+    assert read(0, 149) == [b"a", b"b"]
+    assert read(first + 2, 10) == [b"d"]
+    assert read(first + 4, 10) == []
+
+
+def test_the_size_of_what_is_unread_is_told_in_messages_and_bytes(store: Store) -> None:
+    assert store.inbox_size() == (0, 0)
+    last = store.inbox_append("gpu.samples", [b"a" * 60, b"b" * 40, b"c" * 5], NOON)
+
+    assert [store.inbox_size(), store.inbox_size(last), store.inbox_size(last + 1)] == [(3, 105), (1, 5), (0, 0)]

@@ -5,11 +5,14 @@ from datetime import datetime
 import pytest
 from msgspec.structs import asdict
 
-from store.errors import StoreUnavailable
+from store.errors import StoreUnavailable, Trouble
 from store.inbox import InboxRow
 from store.store import Store
 from streams import embedded as embedded_module
+from streams.back_pressure import Pressure
 from streams.embedded import Embedded
+from streams.inbox_room import InboxRoom
+from streams.intake import IntakeDown, IntakeFull
 from streams.keeper import Keeper
 from streams.metrics import Metrics
 from tests.streams.events import HOUR, MINUTE, NOON, change, charge, encoded, gpu, nano_usd, pipeline, usage
@@ -139,11 +142,11 @@ def test_a_store_that_is_away_while_reading_loses_nothing(store):
         def __getattr__(self, name):
             return getattr(store, name)
 
-        def inbox_read(self, after_offset: int, limit: int) -> list[InboxRow]:
+        def inbox_read(self, after_offset: int, limit: int, most_bytes: int) -> list[InboxRow]:
             if self.left:
                 self.left -= 1
                 raise StoreUnavailable("away")
-            return store.inbox_read(after_offset, limit)
+            return store.inbox_read(after_offset, limit, most_bytes)
 
     embedded = runner(Away())
     embedded.append([encoded(gpu())])
@@ -151,3 +154,109 @@ def test_a_store_that_is_away_while_reading_loses_nothing(store):
     asyncio.run(run_until_read(embedded, 2))
 
     assert spent(store) == SAMPLE_NANO_USD
+
+
+def test_a_full_inbox_refuses_says_so_and_takes_again_once_it_is_read(store):
+    embedded = runner(store)
+    embedded.room = InboxRoom(most=3, most_bytes=10_000)
+    embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(3)])
+
+    with pytest.raises(IntakeFull, match=r"3 messages of \d+ bytes wait to be read") as refused:
+        embedded.append([encoded(gpu(NOON + 3 * MINUTE))])
+    held = embedded.keeper.pressure.reasons()
+    asyncio.run(run_until_read(embedded, 4))
+    embedded.append([encoded(gpu(NOON + 3 * MINUTE))])
+
+    assert (refused.value.retry_after_s, held) == (5, {Pressure.INBOX_FULL})
+    assert embedded.keeper.pressure.reasons() == frozenset()
+    assert store.inbox_size(4)[0] == 1
+
+
+def test_what_waited_before_a_restart_counts_towards_the_room(store):
+    runner(store).append([encoded(gpu(NOON + number * MINUTE)) for number in range(5)])
+    embedded = runner(store)
+
+    asyncio.run(embedded._measure())
+
+    assert (embedded.room.messages, embedded.room.bytes) == store.inbox_size()
+    assert embedded.room.messages == 5
+
+
+def test_a_store_that_is_away_refuses_and_keeps_nothing(store):
+    class Away:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def inbox_append_all(self, messages, arrived_at):
+            raise StoreUnavailable("postgresql://ada@db refuses", Trouble.FULL)
+
+    embedded = runner(Away())
+
+    with pytest.raises(IntakeDown, match="nothing was kept, send it again") as refused:
+        embedded.append([encoded(gpu())])
+
+    assert "ada" not in str(refused.value)
+    assert refused.value.retry_after_s == 5
+    assert embedded.room.messages == 0
+
+
+def test_the_oldest_rejects_are_let_go_beyond_the_limits(store, monkeypatch):
+    monkeypatch.setattr(embedded_module, "PRUNE_EVERY", 10)
+    monkeypatch.setattr(embedded_module, "MOST_REJECTS", 4)
+    embedded = runner(store)
+    embedded.append([f"nonsense {number}".encode() for number in range(20)])
+
+    asyncio.run(run_until_read(embedded, 21))
+
+    assert {row.payload for row in store.rejects(100)} == {f"nonsense {number}".encode() for number in range(16, 20)}
+
+
+def test_a_prune_that_fails_is_tried_again_and_stops_nothing(store, monkeypatch):
+    class Away:
+        left = 2
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def inbox_prune(self, before_offset):
+            if self.left:
+                self.left -= 1
+                raise StoreUnavailable("away")
+            store.inbox_prune(before_offset)
+
+    monkeypatch.setattr(embedded_module, "PRUNE_EVERY", 3)
+    monkeypatch.setattr(embedded_module, "BATCH", 2)
+    embedded = runner(Away())
+    embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(20)])
+
+    asyncio.run(run_until_read(embedded, 21))
+
+    assert spent(store) == 20 * SAMPLE_NANO_USD
+    assert store.inbox_depth() <= 3
+
+
+def test_a_stop_does_not_wait_for_a_store_that_is_away(store, monkeypatch):
+    monkeypatch.setattr(embedded_module, "STOP_S", 0.05)
+
+    class Away:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def commit(self, *args, **how):
+            raise StoreUnavailable("away")
+
+    async def scene() -> None:
+        embedded, stop = runner(Away()), asyncio.Event()
+        embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(5)])
+        running = asyncio.ensure_future(embedded.run(stop, tick_s=0.01))
+        async with asyncio.timeout(20):
+            while not embedded.keeper.waiting_for_store:
+                await asyncio.sleep(0)
+            stop.set()
+            await running
+
+    asyncio.run(scene())
+
+    again = runner(store)
+    asyncio.run(run_until_read(again, 6))
+    assert spent(store) == 5 * SAMPLE_NANO_USD

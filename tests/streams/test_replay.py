@@ -258,3 +258,11 @@ def test_the_command_says_that_a_file_is_damaged(config, tmp_path, damage):
     assert done.returncode == 1
     assert done.stderr.startswith(b"cannot read the events: ")
     assert b"Traceback" not in done.stderr
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_written_as_text(config, tmp_path):
+    file = write(tmp_path / "events.jsonl", [gpu(workload="=1+1/a/b"), gpu(workload="prod/a/b", device="GPU-2")])
+
+    replayed(config, tmp_path / "out", file)
+
+    assert [row[1] for row in spend(tmp_path / "out")] == ["'=1+1/a/b", "prod/a/b"]

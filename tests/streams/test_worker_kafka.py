@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
@@ -23,7 +25,7 @@ from msgspec.structs import replace
 from store.facts import GapCause
 from streams.app import KafkaSettings
 from streams.gaps import Hole, Log, where_to_begin
-from streams.records import Messages, Record, records_of
+from streams.records import Messages, Record, Refused, records_of
 from streams.topics import INPUTS, ensure_topics
 from streams.worker import Worker
 from tests.support.kafka_broker import KafkaBroker
@@ -42,6 +44,9 @@ class Keeping:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.refused: list[Refused] = []
+        self.stopped: dict[int, str] = {}
+        self.left_out: list[Record] = []
         self.stored: dict[Place, int] = {}
         self.ids: dict[str, str] = {}
         self.holes: list[tuple[str, Hole]] = []
@@ -55,8 +60,15 @@ class Keeping:
         records = records_of(messages)
         self.busy.set()
         await self.may_handle.wait()
+        if records[0].partition in self.stopped:
+            self.left_out.extend(records)
+            return
         self.records.extend(records)
         self.stored[(records[0].topic, records[0].partition)] = records[-1].offset + 1
+
+    async def refuse(self, refused: Refused) -> None:
+        self.refused.append(refused)
+        self.stored[(refused.topic, refused.partition)] = refused.last + 1
 
     async def assigned(self, partitions: set[int]) -> Mapping[Place, int]:
         self.assignments.append(set(partitions))
@@ -77,6 +89,9 @@ class Keeping:
     async def revoked(self, partitions: set[int]) -> None:
         self.revocations.append(set(partitions))
 
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
+        self.left_out = [record for record in self.left_out if (record.topic, record.partition) != (topic, partition)]
+
     def offsets(self, topic: str) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}
         for record in self.records:
@@ -85,8 +100,8 @@ class Keeping:
         return found
 
 
-@pytest.fixture
-def settings(kafka_broker: str) -> KafkaSettings:
+@pytest.fixture(params=["slices", "stock"])
+def settings(kafka_broker: str, request: pytest.FixtureRequest) -> KafkaSettings:
     """Names that no other test uses, on topics that do not exist yet."""
     mark = uuid.uuid4().hex[:12]
     return KafkaSettings(
@@ -94,6 +109,7 @@ def settings(kafka_broker: str) -> KafkaSettings:
         group=f"group-{mark}",
         topics={name: f"{name}.{mark}" for name in INPUTS},
         slice_within_s=0.05,
+        transport=request.param,
     )
 
 
@@ -170,9 +186,9 @@ def test_every_record_reaches_the_handler_once_with_its_place_and_in_order(setti
     assert {topic: handler.offsets(topic) for topic in INPUTS} == {
         topic: {p: list(range(50)) for p in range(3)} for topic in INPUTS
     }
-    assert {
-        (r.key, r.value, r.arrived_at) for r in handler.records if r.topic == "token.usage" and r.partition == 2
-    } == {(b"2", f"2-{i}".encode(), NOON) for i in range(50)}
+    assert {(r.value, r.arrived_at) for r in handler.records if r.topic == "token.usage" and r.partition == 2} == {
+        (f"2-{i}".encode(), NOON) for i in range(50)
+    }
     assert handler.revocations == [{0, 1, 2}]
 
 
@@ -441,12 +457,77 @@ def test_messages_without_value_or_key_arrive_too(settings: KafkaSettings) -> No
 
     asyncio.run(scenario())
 
-    assert [(r.offset, r.key, r.value) for r in handler.records] == [
-        (0, b"k", b""),
-        (1, None, b"v"),
-        (2, b"", b""),
-        (3, b"\xff\xfe", b"\x00\xff"),
-    ]
+    assert [(r.offset, r.value) for r in handler.records] == [(0, b""), (1, b"v"), (2, b""), (3, b"\x00\xff")]
+
+
+def test_a_stopped_partition_is_not_committed_holds_up_no_other_and_is_read_on_when_it_goes_on(
+    settings: KafkaSettings,
+) -> None:
+    make_topics(settings, partitions=2)
+    handler = Keeping()
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await asyncio.to_thread(publish, settings, "gpu.samples", 10, 2)
+            await until(lambda: len(handler.records) == 20)
+            handler.stopped[0] = "too much of it is malformed"
+            for _ in range(3):
+                await asyncio.to_thread(publish, settings, "gpu.samples", 10, 2)
+            await until(lambda: len(handler.records) == 50 and handler.left_out)
+            await worker.go_on()
+            await until(lambda: committed(settings, "gpu.samples", 1) == 40)
+            assert committed(settings, "gpu.samples", 0) == 10
+            assert not worker.caught_up("gpu.samples", 0)
+            handler.stopped.clear()
+            await worker.go_on()
+            await asyncio.to_thread(publish, settings, "token.usage", 10, 2)
+            await until(lambda: len(handler.records) >= 100)
+            await until(lambda: worker.caught_up("gpu.samples", 0))
+
+    asyncio.run(scenario())
+
+    assert handler.offsets("gpu.samples") == {0: list(range(40)), 1: list(range(40))}
+    assert handler.offsets("token.usage") == {0: list(range(10)), 1: list(range(10))}
+    assert committed(settings, "gpu.samples", 0) == 40
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_that_unpacks_to_too_much_is_put_on_record_and_reading_goes_on_behind_it(
+    kafka_broker: str, codec: str
+) -> None:
+    mark = uuid.uuid4().hex[:12]
+    settings = KafkaSettings(
+        bootstrap=kafka_broker,
+        group=f"group-{mark}",
+        topics={name: f"{name}.{mark}" for name in INPUTS},
+        slice_within_s=0.05,
+        batch_bytes=100_000,
+    )
+    make_topics(settings, partitions=1)
+    topic, reply = settings.topics["ops.changes"], AdminClient({"bootstrap.servers": kafka_broker})
+    kept_packed = ConfigEntry("compression.type", "producer", incremental_operation=AlterConfigOpType.SET)
+    for done in reply.incremental_alter_configs(
+        [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[kept_packed])]
+    ).values():
+        done.result(10)
+    producer = Producer({"bootstrap.servers": kafka_broker, "compression.type": codec, "linger.ms": 0})
+    for value in (b"before", bytes(500_000), b"behind"):
+        producer.produce(topic, value)
+        producer.flush(10)
+    handler = Keeping()
+
+    async def scenario() -> None:
+        async with running(settings, handler) as worker:
+            await until(lambda: worker.caught_up("ops.changes", 0))
+
+    asyncio.run(scenario())
+
+    assert [(one.offset, one.value) for one in handler.records] == [(0, b"before"), (2, b"behind")]
+    (refused,) = handler.refused
+    assert (refused.topic, refused.partition, refused.first, refused.last) == ("ops.changes", 0, 1, 1)
+    assert refused.reason.startswith(f"the batch ({codec}, ")
+    assert refused.reason.endswith("is damaged or unpacks to more than 100000 bytes")
+    assert committed(settings, "ops.changes", 0) == 3
 
 
 def test_two_workers_share_the_partitions_and_each_holds_the_same_ones_of_every_topic(settings: KafkaSettings) -> None:
@@ -489,23 +570,24 @@ CHILD = textwrap.dedent(
     import asyncio, json, os, pathlib, sys
     from datetime import UTC, datetime
     from streams.app import KafkaSettings
+    from streams.records import records_of
     from streams.worker import Worker
 
-    bootstrap, group, topics, folder, behaviour = sys.argv[1:]
+    bootstrap, group, topics, folder, behaviour, transport = sys.argv[1:]
     folder = pathlib.Path(folder)
 
     class Handler:
         def __init__(self):
-            self.stored = {}
+            self.stopped = {}
 
-        async def handle(self, records):
+        async def handle(self, messages):
             print("handling", flush=True)
             if behaviour == "raise":
                 raise RuntimeError("a fault that nobody foresaw")
             if behaviour == "hang":
                 await asyncio.Event().wait()
             with (folder / "records").open("a") as kept:
-                kept.writelines(f"{r.topic} {r.partition} {r.offset}\\n" for r in records)
+                kept.writelines(f"{r.topic} {r.partition} {r.offset}\\n" for r in records_of(messages))
                 kept.flush()
                 os.fsync(kept.fileno())
             print("kept", flush=True)
@@ -527,7 +609,8 @@ CHILD = textwrap.dedent(
             print("revoked", flush=True)
 
     async def main():
-        settings = KafkaSettings(bootstrap=bootstrap, group=group, topics=json.loads(topics), slice_within_s=0.05)
+        settings = KafkaSettings(bootstrap=bootstrap, group=group, topics=json.loads(topics), slice_within_s=0.05,
+                                 transport=transport)
         return await Worker(settings, Handler(), clock=lambda: datetime.now(UTC)).run()
 
     sys.exit(asyncio.run(main()))
@@ -539,6 +622,7 @@ CHILD = textwrap.dedent(
 def child(settings: KafkaSettings, folder: Path, behaviour: str = "keep") -> Iterator[subprocess.Popen[str]]:
     """A worker in a process of its own, killed at the end if it is still there."""
     arguments = [settings.bootstrap, settings.group, json.dumps(dict(settings.topics)), str(folder), behaviour]
+    arguments.append(settings.transport)
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
         cwd=ROOT,

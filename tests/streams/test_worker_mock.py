@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from streams.app import KafkaSettings
 from streams.gaps import Log
-from streams.records import Messages, records_of
+from streams.records import Messages, Refused, records_of
 from streams.topics import INPUTS
 from streams.worker import Worker
 from tests.support.kafka_mock import MockKafka
@@ -24,6 +24,7 @@ class Keeping:
     def __init__(self, stored: dict[tuple[str, int], int]) -> None:
         self.stored = stored
         self.places: list[tuple[str, int, int, bytes]] = []
+        self.stopped: dict[int, str] = {}
 
     async def handle(self, messages: Messages) -> None:
         self.places += [
@@ -37,6 +38,12 @@ class Keeping:
         return self.stored
 
     async def revoked(self, partitions: set[int]) -> None:
+        return
+
+    async def refuse(self, refused: Refused) -> None:
+        raise AssertionError(refused.reason)
+
+    def read_from(self, topic: str, partition: int, offset: int) -> None:
         return
 
 
