@@ -9,18 +9,24 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from store import tables
 from store.database import Part
 from store.facts import ChargeRow
-from store.upsert import table_of, upsert
+from store.upsert import Columns, table_of, upsert
 
 CHARGES = table_of(tables.Charge).c
 HOUR = timedelta(hours=1)
 TICK = timedelta(microseconds=1)
 EXACT_DIGITS = 60  # of arithmetic: more than any charge has
 SMALLEST_USD = Decimal(1).scaleb(-12)  # an hour's share is rounded to it; the shares still add up to the charge
+
+
+def _no_older(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """The later delivery of a row stands."""
+    newer: ColumnElement[bool] = new.at >= old.at
+    return newer
 
 
 class BilledHour(Struct, frozen=True, kw_only=True):
@@ -33,7 +39,7 @@ class BilledHour(Struct, frozen=True, kw_only=True):
 
 def write_charges(connection: Connection, rows: Iterable[ChargeRow]) -> None:
     """Replace each charge by its new version; a version delivered earlier than the one that is kept changes nothing."""
-    upsert(connection, tables.Charge, map(_row, rows), guard=lambda new, old: new.at >= old.at)
+    upsert(connection, tables.Charge, map(_row, rows), guard=_no_older)
 
 
 def _row(charge: ChargeRow) -> dict[str, Any]:

@@ -10,9 +10,15 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from store import tables
 from store.database import Part
 from store.facts import DeviceRow
-from store.upsert import table_of, upsert
+from store.upsert import Columns, table_of, upsert
 
 DEVICES = table_of(tables.Device).c
+
+
+def _newer(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """The later sight stands."""
+    newer: ColumnElement[bool] = new.at > old.at
+    return newer
 
 
 class Heard(Struct, frozen=True, kw_only=True):
@@ -24,7 +30,7 @@ class Heard(Struct, frozen=True, kw_only=True):
 
 def write_devices(connection: Connection, rows: Iterable[DeviceRow]) -> None:
     """Set each accelerator's owner; a sighting that is no newer than the one that is kept changes nothing."""
-    upsert(connection, tables.Device, map(asdict, rows), guard=lambda new, old: new.at > old.at)
+    upsert(connection, tables.Device, map(asdict, rows), guard=_newer)
 
 
 class DevicesPart(Part):

@@ -12,10 +12,22 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from store import tables
 from store.database import Part
 from store.facts import LedgerRow, StatusRow
-from store.upsert import table_of, upsert
+from store.upsert import Columns, table_of, upsert
 
 LEDGER = table_of(tables.Ledger).c
 WORKLOADS = table_of(tables.Workload).c
+
+
+def _later_team(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """The team that was seen last stands."""
+    newer: ColumnElement[bool] = (new.seen_at >= old.seen_at) | old.team.is_(None)
+    return newer
+
+
+def _no_team(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """A known team stands."""
+    newer: ColumnElement[bool] = old.team.is_(None)
+    return newer
 
 
 class SpendHour(Struct, frozen=True, kw_only=True):
@@ -55,8 +67,8 @@ def write_teams(connection: Connection, ledger: Iterable[LedgerRow], statuses: I
             latest[workload] = {"workload": workload, "team": team, "seen_at": at}
     named = [row for row in latest.values() if row["team"] is not None]
     unnamed = [row for row in latest.values() if row["team"] is None]
-    upsert(connection, tables.Workload, named, guard=lambda new, old: (new.seen_at >= old.seen_at) | old.team.is_(None))
-    upsert(connection, tables.Workload, unnamed, guard=lambda new, old: old.team.is_(None))
+    upsert(connection, tables.Workload, named, guard=_later_team)
+    upsert(connection, tables.Workload, unnamed, guard=_no_team)
 
 
 def _within(start: datetime, end: datetime, workload: str | None = None) -> list[ColumnElement[bool]]:

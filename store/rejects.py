@@ -13,12 +13,18 @@ from store import tables
 from store.database import Part
 from store.facts import RejectCount, RejectRow
 from store.inbox import lock_inbox
-from store.upsert import insert_or_ignore, table_of, upsert
+from store.upsert import Columns, insert_or_ignore, table_of, upsert
 
 REJECTS = table_of(tables.Reject).c
 COUNTS = table_of(tables.RejectCount).c
 REPLAYED = table_of(tables.Replayed).c
 ASKED_AT_ONCE = 200  # places in one question
+
+
+def _more(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """Counts only grow."""
+    newer: ColumnElement[bool] = new.events >= old.events
+    return newer
 
 
 class Place(Struct, frozen=True, order=True):
@@ -40,7 +46,7 @@ def write_rejects(connection: Connection, rows: Iterable[RejectRow]) -> None:
 
 def write_reject_counts(connection: Connection, rows: Iterable[RejectCount]) -> None:
     """Write how many there were in all; a count never falls."""
-    upsert(connection, tables.RejectCount, map(asdict, rows), guard=lambda new, old: new.events >= old.events)
+    upsert(connection, tables.RejectCount, map(asdict, rows), guard=_more)
 
 
 def reject_counts_since(connection: Connection, partition: int, hour: datetime) -> list[RejectCount]:

@@ -5,20 +5,26 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from store import tables
 from store.database import Part
 from store.facts import ForecastRow, StatusRow, WorkloadState
-from store.upsert import table_of, upsert
+from store.upsert import Columns, table_of, upsert
 
 STATUSES = table_of(tables.Status).c
 FORECASTS = table_of(tables.Forecast).c
 
 
+def _no_older(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """The later minute stands."""
+    newer: ColumnElement[bool] = new.at >= old.at
+    return newer
+
+
 def write_statuses(connection: Connection, rows: Iterable[StatusRow]) -> None:
     """Set each workload's status; one of an earlier moment than the one that is kept changes nothing."""
-    upsert(connection, tables.Status, map(asdict, rows), guard=lambda new, old: new.at >= old.at)
+    upsert(connection, tables.Status, map(asdict, rows), guard=_no_older)
 
 
 def write_forecasts(connection: Connection, rows: Iterable[ForecastRow]) -> None:

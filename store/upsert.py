@@ -1,6 +1,7 @@
 """Writing many rows at once, whether they are there already or not. The same on both databases."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, cast
 
@@ -23,8 +24,11 @@ def table_of(row: type[Row]) -> Table:
 
 def insert_into(connection: Connection, row: type[Row]) -> Insert:
     """Begin an INSERT that can say what happens on a conflict."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return make(table_of(row))
+    return _insert(connection.dialect.name, row)
+
+
+def _insert(dialect: str, row: type[Row]) -> Insert:
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table_of(row))
 
 
 def key_of(row: type[Row]) -> list[str]:
@@ -42,28 +46,38 @@ def upsert(
 ) -> None:
     """Insert each row, or overwrite the one with its key.
 
-    `guard(new, old)` says which old rows may be overwritten; `keep` names columns that are written only once.
+    `guard(new, old)`, a function of its own in its module, says which old rows may be overwritten; `keep` names columns
+    that are written only once.
     Rows are taken in the order of their keys, so that two writers can't wait for each other; rows of one key in
     the order given.
     """
-    key = key_of(row)
-    old = table_of(row).c
-    statement = insert_into(connection, row)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=key,
-        set_={name: new[name] for name in old.keys() if name not in key and name not in keep},  # noqa: SIM118
-        where=None if guard is None else guard(new, old),
-    )
-    _execute(connection, statement, key, values)
+    statement = _upsert(connection.dialect.name, row, guard, tuple(keep))
+    _execute(connection, statement, key_of(row), values)
 
 
 def insert_or_ignore(
     connection: Connection, row: type[Row], values: Iterable[dict[str, Any]], *, key: Sequence[str] | None = None
 ) -> None:
     """Insert each row whose key is new; leave the others as they are."""
-    columns = list(key or key_of(row))
-    _execute(connection, insert_into(connection, row).on_conflict_do_nothing(index_elements=columns), None, values)
+    statement = _insert_or_ignore(connection.dialect.name, row, tuple(key or key_of(row)))
+    _execute(connection, statement, None, values)
+
+
+@lru_cache(maxsize=256)
+def _upsert(dialect: str, row: type[Row], guard: Guard | None, keep: tuple[str, ...]) -> Insert:
+    key, old = key_of(row), table_of(row).c
+    statement = _insert(dialect, row)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=key,
+        set_={name: new[name] for name in old.keys() if name not in key and name not in keep},  # noqa: SIM118
+        where=None if guard is None else guard(new, old),
+    )
+
+
+@lru_cache(maxsize=256)
+def _insert_or_ignore(dialect: str, row: type[Row], key: tuple[str, ...]) -> Insert:
+    return _insert(dialect, row).on_conflict_do_nothing(index_elements=list(key))
 
 
 def _execute(

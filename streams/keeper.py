@@ -44,7 +44,18 @@ RESUMED_EVERY_S = 2.0
 FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
 MOST_GAPS_NAMED = 20
+BESIDE_BYTES = 16 * 1024 * 1024  # of a snapshot that is copied, so that it can be written while messages are taken
+LET_GO_S = 2.0  # for a commit that is under way when a partition is given up
 MOST_PUT_OFF = 10.0  # times the usual interval
+
+
+class Commit(Struct, frozen=True):
+    """What one commit writes: facts, parts of the snapshot, and how far reading and the clock have come with them."""
+
+    facts: Facts
+    parts: Parts
+    offsets: dict[str, int]
+    watermark: datetime | None
 
 
 class Held(Struct):
@@ -56,9 +67,10 @@ class Held(Struct):
     gaps: GapBook
     committed_s: float = 0.0  # monotonic
     uncommitted: int = 0  # messages observed since the last commit
-    unwritten: Facts | None = None  # handed over by the pipeline, and not in the store yet
-    unwritten_parts: Parts = {}  # so are these, of its snapshot
+    unwritten: Facts | None = None  # to go with the next commit, beside what the pipeline finds
     commit_s: float = 0.0  # how long the last commit took
+    writing: asyncio.Task[None] | None = None  # a commit that is under way while messages are taken
+    pending: Commit | None = None  # what that writes, until it is written
     watermark: datetime | None = None  # as the store has it
     guard: PoisonGuard | None = None
     left_out: dict[str, int] = {}  # while it was stopped: the first message of each topic that has to be read again
@@ -89,7 +101,8 @@ class Keeper:
         dead_letters: DeadLetters | None = None,
         behind: Behind = no_unread,
         commit_every_s: float = 1.0,
-        commit_every: int = 20_000,
+        commit_every: int = 100_000,
+        beside_bytes: int = BESIDE_BYTES,
         pressure: BackPressure | None = None,
         poison: PoisonLimit | None = None,
         poison_together: bool = False,
@@ -98,11 +111,12 @@ class Keeper:
         """`dead_letters`: where rejects go instead of the store. `behind`: which topics have unread messages.
 
         `poison`: how much may be set aside before a partition stops, None: anything; `poison_together`: over all its
-        topics. `route`: who hears of a stop.
+        topics. `route`: who hears of a stop. `beside_bytes`: how large a snapshot may be that is written while more
+        messages are taken; all others hold up their partition until they are written.
         """
         self.store, self.build, self.owner, self.clock, self.metrics = store, build, owner, clock, metrics
         self.dead_letters, self.behind = dead_letters, behind
-        self.commit_every_s, self.commit_every = commit_every_s, commit_every
+        self.commit_every_s, self.commit_every, self.beside_bytes = commit_every_s, commit_every, beside_bytes
         self.poison, self.poison_together, self.route = poison, poison_together, route
         self.held: dict[int, Held] = {}
         self.stopped: dict[int, str] = {}  # partitions that are not read, and why: what comes is to be read again
@@ -323,7 +337,7 @@ class Keeper:
                 if not unread and held.pipeline.silent(now):
                     await self._follow(held.pipeline)
                 try:
-                    await self._commit_if_due(partition, held)
+                    await self._commit_if_due(partition, held, caught_up=not unread)
                 except Fenced:
                     continue  # said and dropped already; whoever has it now goes on
 
@@ -348,37 +362,84 @@ class Keeper:
                 if self.held.get(partition) is held:
                     await self._write(partition, held)
 
-    async def _commit_if_due(self, partition: int, held: Held) -> None:
-        wait_s = min(max(self.commit_every_s, held.commit_s / COMMIT_SHARE_RATIO), self.commit_every_s * MOST_PUT_OFF)
+    async def _commit_if_due(self, partition: int, held: Held, *, caught_up: bool = False) -> None:
+        """Begin a commit where one is due. It goes on while more messages are taken, unless there is much to write."""
+        if held.writing is not None:
+            if not held.writing.done() and held.uncommitted < self.commit_every:
+                return
+            await self._settle(partition, held)
+        share_s = 0.0 if caught_up else held.commit_s / COMMIT_SHARE_RATIO
+        wait_s = min(max(self.commit_every_s, share_s), self.commit_every_s * MOST_PUT_OFF)
         due = monotonic() - held.committed_s >= wait_s or held.uncommitted >= self.commit_every
         if due or held.pipeline.facts.notices:
-            await self._write(partition, held)
+            commit = self._prepared(partition, held)
+            if commit is None:
+                return
+            size = sum(len(body) for body in commit.parts.values() if body is not None)
+            if size <= self.beside_bytes:
+                commit = held.pending = replace(commit, parts=copied(commit.parts))
+                held.writing = asyncio.ensure_future(self._store(partition, held, commit))
+            else:  # no copy of that much: nothing is taken meanwhile, so that what is written stays as it is
+                held.writing = asyncio.ensure_future(self._store(partition, held, commit))
+                await self._settle(partition, held)
 
     async def _write(self, partition: int, held: Held, *, once: bool = False) -> None:
+        """Write everything now; `once`: as far as that can be done at once."""
+        await self._settle(partition, held, once=once)
+        commit = self._prepared(partition, held)
+        if commit is not None:
+            held.writing = asyncio.ensure_future(self._store(partition, held, commit, once=once))
+            await self._settle(partition, held)
+
+    async def _settle(self, partition: int, held: Held, *, once: bool = False) -> None:
+        """Wait for the commit that is under way. Raises what it raised: Fenced, where the partition is lost.
+
+        `once`: not for a store that is away; then StoreUnavailable is raised, and what was to be written is left.
+        """
+        task, held.writing = held.writing, None
+        if task is None:
+            return
+        try:
+            if once:
+                await asyncio.wait({task}, timeout=LET_GO_S)
+                if not task.done():
+                    task.cancel()
+                    raise StoreUnavailable("a commit did not end in time")
+            await task
+        except Fenced as error:
+            log.warning("partition_lost", partition=partition, reason=str(error))
+            self._forget(partition)
+            raise
+
+    def _prepared(self, partition: int, held: Held) -> Commit | None:
+        """What there is to write now; None where there is nothing."""
         pipeline = held.pipeline
         self._measure(partition, pipeline)
         found = pipeline.drain()
         if self.dead_letters is not None:
             found.reject_counts = self._counted(partition, held, found.rejects)
-        facts = held.unwritten = _joined(held.unwritten, found)
-        if not facts and not held.uncommitted and pipeline.watermark == held.watermark:
+        facts, held.unwritten = _joined(held.unwritten, found), None
+        before, held.pending = held.pending, None
+        if before is not None:  # it was interrupted
+            facts = _joined(before.facts, facts)
+        elif not facts and not held.uncommitted and pipeline.watermark == held.watermark:
             held.committed_s = monotonic()
-            return
+            return None
+        held.uncommitted = 0
+        parts = pipeline.changes() if before is None else before.parts | pipeline.changes()
+        held.pending = Commit(facts, parts, dict(pipeline.offsets), pipeline.watermark)
+        return held.pending
+
+    async def _store(self, partition: int, held: Held, commit: Commit, *, once: bool = False) -> None:
+        facts = commit.facts
         if self.dead_letters is not None and facts.rejects:
             await self.dead_letters(facts.rejects)
             reach(Point.DEAD_LETTERS_WRITTEN)
             facts.rejects = []
         began_s = monotonic()
-        held.unwritten_parts |= pipeline.changes()
-        try:
-            await (self._commit if once else self._commit_patiently)(partition, held, facts, held.unwritten_parts)
-        except Fenced as error:
-            log.warning("partition_lost", partition=partition, reason=str(error))
-            self._forget(partition)
-            raise
-        held.unwritten_parts = {}
-        held.committed_s, held.uncommitted, held.unwritten = monotonic(), 0, None
-        held.watermark, held.commit_s = pipeline.watermark, held.committed_s - began_s
+        await (self._commit if once else self._commit_patiently)(partition, held, commit)
+        held.committed_s, held.watermark, held.pending = monotonic(), commit.watermark, None
+        held.commit_s = held.committed_s - began_s
         self.metrics.committed(held.commit_s)
 
     def _counted(self, partition: int, held: Held, rejects: Sequence[RejectRow]) -> list[RejectCount]:
@@ -392,28 +453,27 @@ class Keeper:
             for fault in sorted({reject.fault for reject in rejects})
         ]
 
-    async def _commit(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
-        pipeline = held.pipeline
+    async def _commit(self, partition: int, held: Held, commit: Commit) -> None:
         await asyncio.to_thread(
             self.store.commit,
             partition,
             held.epoch,
-            facts,
-            snapshot=parts,
-            offsets=dict(pipeline.offsets),
+            commit.facts,
+            snapshot=commit.parts,
+            offsets=commit.offsets,
             now=self.clock(),
-            watermark=pipeline.watermark,
+            watermark=commit.watermark,
         )
 
-    async def _commit_patiently(self, partition: int, held: Held, facts: Facts, parts: Parts) -> None:
+    async def _commit_patiently(self, partition: int, held: Held, commit: Commit) -> None:
         wait_s = 0.5
         while True:
             try:
                 try:
                     with self.pressure.writing():
-                        await self._commit(partition, held, facts, parts)
+                        await self._commit(partition, held, commit)
                 except AlreadyOpen as error:
-                    await self._end_orphan(error, facts)
+                    await self._end_orphan(error, commit.facts)
                     continue
             except StoreUnavailable as error:
                 wait_s = await self._wait(error, "commit", wait_s)
@@ -470,6 +530,11 @@ def _by_partition(messages: Messages) -> dict[int, Messages]:
     for record in messages:
         parts.setdefault(record.partition, []).append(record)
     return dict(parts)
+
+
+def copied(parts: Parts) -> Parts:
+    """Parts that stay as they are whatever is taken next."""
+    return {name: bytes(body) if isinstance(body, memoryview) else body for name, body in parts.items()}
 
 
 def leave_out(left_out: dict[str, int], messages: Messages) -> None:

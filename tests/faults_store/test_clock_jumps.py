@@ -45,6 +45,7 @@ def test_busy_accelerators_stay_busy_and_their_dollars_are_the_same(store, jump)
         wrong = timedelta(0)
         now = NOON
         keeper = Keeper(
+            beside_bytes=0,
             store=store, build=lambda partition: pipeline(partition=partition), owner="me",
             clock=lambda: now + wrong, metrics=Metrics("test"), commit_every_s=0.0,
         )  # fmt: skip
@@ -142,6 +143,7 @@ def test_events_by_http_that_a_clock_set_back_calls_future_are_kept_with_their_b
     """The arrival is ours alone to say here; what it can't judge is set aside whole, and the rest goes on after."""
     clock = [NOON]
     keeper = Keeper(
+        beside_bytes=0,
         store=store, build=lambda partition: pipeline(partition=partition), owner="me",
         clock=lambda: clock[0], metrics=Metrics("test"), commit_every_s=0.0,
     )  # fmt: skip

@@ -29,6 +29,7 @@ def store() -> Iterator[Store]:
 
 def runner(store: Store, now: datetime = NOON + HOUR) -> Embedded:
     keeper = Keeper(
+        beside_bytes=0,
         store=store,
         build=lambda partition: pipeline(partition=partition),
         owner="me",

@@ -94,6 +94,7 @@ def store() -> Iterator[Store]:
 
 def keeper(store: Any, clock: Hand, metrics: Metrics | None = None) -> Keeper:
     return Keeper(
+        beside_bytes=0,
         store=store,
         build=lambda partition: pipeline(partition=partition),
         owner="me",

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -75,6 +76,7 @@ def keeper(store: Any, **how: Any) -> Keeper:
         "clock": lambda: NOON + HOUR,
         "metrics": Metrics("test"),
         "commit_every_s": 0.0,
+        "beside_bytes": 0,
     }
     return Keeper(**{**values, **how})
 
@@ -342,3 +344,38 @@ def test_time_that_passes_without_messages_closes_what_is_complete(store):
         return held_back, one.held[0].pipeline.watermark
 
     assert asyncio.run(scene()) == (NOON + 6 * MINUTE, NOON + 6 * MINUTE)
+
+
+def test_messages_are_taken_while_a_commit_is_under_way_and_nothing_is_written_twice_or_too_early(store):
+    log, may_write = Log(), threading.Event()
+    commits: list[dict[str, int]] = []
+
+    class Slow:
+        def commit(self, *given: Any, **how: Any) -> None:
+            commits.append(how["offsets"])
+            assert may_write.wait(10)
+            store.commit(*given, **how)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+    async def scene() -> None:
+        one = keeper(Slow(), beside_bytes=10**9)
+        await one.assigned({0})
+        await one.handle(log.records(minutes(0, 5)))
+        await wait_until(lambda: len(commits) == 1)
+        await one.handle(log.records(minutes(5, 10)))
+        assert commits == [{"gpu.samples": 5}]
+        may_write.set()
+        await one.handle(log.records(minutes(10, 15)))
+        await one.flush()
+
+    asyncio.run(scene())
+
+    assert commits[0] == {"gpu.samples": 5}
+    assert commits[-1] == {"gpu.samples": 15}
+    assert spent(store) == 15 * SAMPLE_NANO_USD
+    fresh = pipeline()
+    claim = store.claim_partition(0, "x", NOON)
+    fresh.load(claim.snapshot, claim.offsets)
+    assert fresh.offsets == {"gpu.samples": 15}

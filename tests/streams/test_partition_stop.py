@@ -50,6 +50,7 @@ def keeper(store: Store, **how: Any) -> Keeper:
         "clock": lambda: NOON + HOUR,
         "metrics": Metrics("test"),
         "commit_every_s": 0.0,
+        "beside_bytes": 0,
         "poison": LIMIT,
         "route": ROUTER.decide,
     }
@@ -288,7 +289,7 @@ def test_the_embedded_runner_stops_goes_on_accepting_and_loses_nothing(store: St
             while embedded._next < 6:
                 await asyncio.sleep(0)
             embedded.append([*[BAD] * 12, *good(3, 10)])
-            while not one.stopped:
+            while not store.stops():
                 await asyncio.sleep(0)
             embedded.append(good(10, 12))
             assert store.inbox_depth() == 26
