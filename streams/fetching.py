@@ -18,6 +18,10 @@ from msgspec.structs import replace
 from streams.batches import BadChecksum, Batches, Cursor
 from streams.pieces import Limits, Piece, joined
 
+BUSY_WAIT_MS = (
+    25  # of a request that finds nothing, while there is something to read: the client has one under way for each
+)
+IDLE_WAIT_MS = 500  # broker, and one that waits for quiet topics holds up those that have more
 CHECKSUM_TRIES = 3  # a batch is fetched so often before its checksum is believed to be wrong on the disk too
 
 Pieces = dict[TopicPartition, list[Piece]]
@@ -65,9 +69,11 @@ class Reader:
                 ends_s = monotonic() + self._limits.slice_within_s
             left_s = ends_s - monotonic()
             if full or left_s <= 0 or subscriptions.reassignment_in_progress or self._error is not None:
-                return self._merged(pieces)
+                break
             if not await self._more(left_s):
-                return self._merged(pieces)
+                break
+        self._fetcher._fetch_max_wait_ms = BUSY_WAIT_MS if pieces else IDLE_WAIT_MS
+        return {tp: joined(taken) for tp, taken in pieces.items()}
 
     def _raise_kept(self) -> None:
         error, self._error = self._error, None
@@ -104,7 +110,7 @@ class Reader:
                 result.check_raise()
             else:
                 return True  # what was taken is handed over first
-        return full
+        return full or sum(len(piece.offsets) for taken in pieces.values() for piece in taken) >= self._limits.enough
 
     def _take(self, tp: TopicPartition, result: Any, pieces: Pieces, generation: int) -> bool:
         records = result._partition_records
@@ -163,6 +169,3 @@ class Reader:
         """Let aiokafka fetch this partition again."""
         self._fetcher._records.pop(tp, None)
         self._fetcher._notify(self._fetcher._wait_consume_future)
-
-    def _merged(self, pieces: Pieces) -> Pieces:
-        return {tp: joined(taken) for tp, taken in pieces.items()}

@@ -16,6 +16,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     slice_bytes: int = 4 * 1024 * 1024  # enough is gathered when so much was fetched
     batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked
 
+    @property
+    def enough(self) -> int:
+        """How many messages, of all partitions together, are worth handing over without waiting for more."""
+        return self.slice_events // 2
+
 
 class Piece(Struct, frozen=True, gc=False):
     """Part of a partition's log, from `first` up to `after`: its messages as columns, or why they can't be had."""
