@@ -21,6 +21,7 @@ Labels = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=256)]],
     Meta(max_length=32),
 ]
+Power = Annotated[float, Meta(ge=0.0, le=5000.0)]  # watts
 Gauge = Annotated[float, Meta(ge=0.0, le=1e9)]
 SpanS = Annotated[float, Meta(ge=0.0, le=7 * 86400.0)]
 FIRST_YEAR, LAST_YEAR = 1970, 2999
@@ -47,7 +48,7 @@ class GpuSample(Struct, frozen=True, kw_only=True, tag="gpu_sample"):
     dram_active_ratio: Ratio | None = None
     memory_used_bytes: Count | None = None
     memory_total_bytes: Count | None = None
-    power_w: Annotated[float, Meta(ge=0.0, le=5000.0)] | None = None
+    power_w: Power | None = None
 
 
 class TokenUsage(Struct, frozen=True, kw_only=True, tag="token_usage"):

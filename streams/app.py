@@ -39,6 +39,7 @@ EXIT_CRASHED = 70
 ALIGN_RETRY_S = 0.5
 WATCH_EVERY_S = 10.0
 SLICES_WAITING = 2
+FETCH_BYTES = 2 * 1024 * 1024  # of a partition at a time: some six thousand messages of 300 bytes
 MESSAGES_WAITING = 4096
 MARK_MAX_AGE_S = 5.0  # an idle partition is asked every 1.5 s
 
@@ -87,7 +88,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     group: str = "emberwatch"
     topics: Mapping[str, str] = field(default_factory=lambda: {name: name for name in INPUTS})  # logical name -> topic
     instance_id: str | None = None  # a fixed name for each replica lets it come back without a rebalance
-    slice_events: int = 2000
+    slice_events: int = 5000
     slice_within_s: float = 0.25
     session_timeout_s: float = 10.0  # a killed worker's partitions stand still this long
     metadata_max_age_s: float = 30.0
@@ -127,6 +128,7 @@ def build_app(settings: KafkaSettings, data_dir: Path) -> faust.App:
         broker_heartbeat_interval=settings.session_timeout_s * 0.3,
         broker_commit_interval=1.0,
         broker_max_poll_records=settings.slice_events,
+        consumer_max_fetch_size=FETCH_BYTES,
         stream_buffer_maxsize=SLICES_WAITING if transport.sliced else MESSAGES_WAITING,  # for each topic
         stream_wait_empty=False,  # waiting for an unfinished event would hang a stop for minutes
         table_standby_replicas=1,  # no tables here: it selects Faust's assignor, which keeps co-partitions together

@@ -1,15 +1,18 @@
 """Messages of one partition as columns, and the events in them: what one call takes, before anything is decided."""
 
+from operator import attrgetter
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from detectors.events import Event, GpuSample, TokenUsage
-from streams.formats.native import KINDS, Decoder, Fault
+from streams.formats.native import KINDS, USAGE, Decoder, Fault
 from streams.records import Messages, Slice
 
 Longs = NDArray[np.int64]
 FAR_MS = 2**62
+_span_s = attrgetter("span_s")
 
 
 class Batch(Struct, kw_only=True):
@@ -85,8 +88,13 @@ class Batch(Struct, kw_only=True):
         self.at_ms = np.rint(np.array([event.at.timestamp() for event in events], dtype=np.float64) * 1000).astype(
             np.int64
         )
-        self.kinds = np.array([KINDS[type(event)] for event in events], dtype=np.int8)
-        span_s = [event.span_s if isinstance(event, GpuSample | TokenUsage) else 0.0 for event in events]
+        types = set(map(type, events))
+        if len(types) == 1 and (kind := KINDS[types.pop()]) <= USAGE:
+            self.kinds = np.full(len(events), kind, dtype=np.int8)
+            span_s = list(map(_span_s, events))
+        else:
+            self.kinds = np.array([KINDS[type(event)] for event in events], dtype=np.int8)
+            span_s = [event.span_s if isinstance(event, GpuSample | TokenUsage) else 0.0 for event in events]
         self.begun_ms = self.at_ms - np.rint(np.array(span_s, dtype=np.float64) * 1000).astype(np.int64)
         self.oldest_begun_ms = int(self.begun_ms.min(initial=FAR_MS))
 

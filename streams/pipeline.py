@@ -49,6 +49,9 @@ LONGEST_SILENCE_MINUTES = 1_440  # after a longer hole in the data only the last
 MAX_REJECT_BYTES = 65_536  # of a payload that is set aside
 
 
+Codes = dict[int, list[int]]
+"""By kind: a code for each event of that kind."""
+
 Recall = Callable[[str, Sequence[str]], Mapping[str, bytes]]
 """Looks up in the store what was known of cold keys of a kind."""
 
@@ -190,12 +193,12 @@ class Pipeline:
         floor = self.floor_hour
         done = 0
         steady = self._steady(batch, begin, reasons)
-        if steady:  # no minute that closes on the way can see the difference: all of it in one step
-            self._apply(batch, begin, len(batch), reasons, begin, way)
+        if steady is not None:  # no minute that closes on the way can see the difference: all of it in one step
+            self._apply(batch, begin, len(batch), reasons, begin, way, steady)
         for cut in [*cuts.tolist(), len(ready) - 1]:
             if cut < done:
                 continue
-            if not steady:
+            if steady is None:
                 self._apply(batch, begin + done, begin + cut + 1, reasons, begin, way)
             for number, topic in enumerate(batch.topics):
                 told = (batch.places[begin + done : begin + cut + 1] == number) & (newest_ms[done : cut + 1] > 0)
@@ -209,27 +212,29 @@ class Pipeline:
                 break  # some of those that follow may have become too old
         return begin + done
 
-    def _steady(self, batch: Batch, begin: int, reasons: NDArray[np.int8]) -> bool:
-        """Whether the messages from `begin` on tell of nothing that a minute could see before its time.
+    def _steady(self, batch: Batch, begin: int, reasons: NDArray[np.int8]) -> Codes | None:
+        """The codes of the messages from `begin` on if they tell of nothing that a minute could see before its time.
 
         That is: samples and usage of known workloads and teams, all of them usable whatever is forgotten meanwhile.
         """
         first = batch.first_event(begin)
         kinds = batch.kinds[first:]
         if not len(kinds) or not self.next_minute or not self.clock.watermark_ms or batch.faults:
-            return False
+            return None
         if self._recalled or self.facts.cold or kinds.max() > USAGE or (reasons != USABLE).any():
-            return False
+            return None
         newest_ms = max(int(batch.at_ms[first:].max()), *(own.newest_ms for own in self.clock.inputs.values()))
         latest_floor_ms = (newest_ms // HOUR_MS - self.limits.horizon_h) * HOUR_MS
         if batch.oldest_begun_ms < latest_floor_ms or len(self.seen) + len(kinds) > self.limits.max_identities:
-            return False
+            return None
         events: list[Any] = batch.events[first:]
         if (kinds == kinds[0]).all():
-            return self._samples.knows(events) if kinds[0] == SAMPLE else self._usages.knows(events)
+            one = self._samples.known(events) if kinds[0] == SAMPLE else self._usages.known(events)
+            return None if one is None else {int(kinds[0]): one}
         told = list(zip(events, kinds.tolist(), strict=True))
-        samples = [event for event, kind in told if kind == SAMPLE]
-        return self._samples.knows(samples) and self._usages.knows([event for event, kind in told if kind == USAGE])
+        samples = self._samples.known([event for event, kind in told if kind == SAMPLE])
+        usages = None if samples is None else self._usages.known([event for event, kind in told if kind == USAGE])
+        return None if samples is None or usages is None else {SAMPLE: samples, USAGE: usages}
 
     def _unusable(self, batch: Batch, begin: int) -> NDArray[np.int8]:
         """For each event of the messages from `begin` on: why its time can't be right, before it touches the clock."""
@@ -256,8 +261,17 @@ class Pipeline:
         late = f"more than {limits.horizon_h} hours behind the stream"
         return "too_late", f"{late}: too late to be told from a duplicate"
 
-    def _apply(self, batch: Batch, begin: int, end: int, reasons: NDArray[np.int8], origin: int, way: Way) -> None:
-        """Take the events of the messages [begin, end), all before the clock moves on to the next minute."""
+    def _apply(
+        self,
+        batch: Batch,
+        begin: int,
+        end: int,
+        reasons: NDArray[np.int8],
+        origin: int,
+        way: Way,
+        codes: Codes | None = None,
+    ) -> None:
+        """Take the events of the messages [begin, end), all before the clock moves on; `codes` where they are known."""
         skip = batch.first_event(origin)
         first, last = batch.first_event(begin), batch.first_event(end)
         mine = reasons[first - skip : last - skip]
@@ -274,7 +288,7 @@ class Pipeline:
         rare = np.flatnonzero(kinds >= CHARGE).tolist()
         begun = 0
         for place in [*rare, len(places)]:
-            self._fold(batch, places[begun:place], kinds[begun:place], late[begun:place], began[begun:place])
+            self._fold(batch, places[begun:place], kinds[begun:place], late[begun:place], began[begun:place], codes)
             if place < len(places):
                 event = batch.events[places[place]]
                 if isinstance(event, Charge):
@@ -291,13 +305,15 @@ class Pipeline:
         kinds: NDArray[np.int8],
         late: NDArray[np.bool_],
         began: NDArray[np.bool_],
+        known: Codes | None,
     ) -> None:
         """Samples and usage: into the ledger, and into their minutes where these are open."""
         if not len(places):
             return
-        events = [batch.events[place] for place in places.tolist()]
+        whole = len(places) == len(batch.events)
+        events = batch.events if whole else [batch.events[place] for place in places.tolist()]
         self._warm(events)
-        for kind, lane, codes in self._coded(events, kinds):
+        for kind, lane, codes in self._coded(events, kinds, known):
             mine = np.flatnonzero(kinds == kind)
             chosen = events if len(mine) == len(events) else [events[place] for place in mine.tolist()]
             at_ms = batch.at_ms[places[mine]]
@@ -348,9 +364,11 @@ class Pipeline:
         self._usages.clear()
 
     def _coded(
-        self, events: list[Any], kinds: NDArray[np.int8]
-    ) -> list[tuple[int, Samples, list[int]] | tuple[int, Usages, list[int]]]:
+        self, events: Sequence[Any], kinds: NDArray[np.int8], known: Codes | None
+    ) -> list[tuple[int, Any, list[int]]]:
         """What kinds there are, with a code for each event. New rows are made in the order of the events."""
+        if known is not None:
+            return [(kind, self._samples if kind == SAMPLE else self._usages, codes) for kind, codes in known.items()]
         if (kinds == SAMPLE).all():
             return [(SAMPLE, self._samples, self._samples.codes(events))]
         if (kinds == USAGE).all():

@@ -63,9 +63,10 @@ class Samples:
         self._codes.clear()
         self._disputed.clear()
 
-    def knows(self, events: Sequence[GpuSample]) -> bool:
-        """Whether all that these say of rows and teams is known, and nobody says otherwise."""
-        return not self._disputed and all(map(self._codes.numbers.__contains__, self._keys(events)))
+    def known(self, events: Sequence[GpuSample]) -> list[int] | None:
+        """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
+        found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
+        return None if found is None or None in found else found  # type: ignore[return-value]
 
     def _keys(self, events: Sequence[GpuSample]) -> list[tuple[str, str, str | None, str | None]]:
         if self.attribution.rules:
@@ -123,7 +124,7 @@ class Samples:
             codes, at_ms = codes[places], at_ms[places]
         if self._disputed:
             self._settle(codes)
-        read = {name: np.array(list(map(get, events)), dtype=np.float64) for name, get in _columns.items()}
+        read = {name: _floats(list(map(get, events))) for name, get in _columns.items()}
         span_s = read.pop("span_s")
         span_ms = np.rint(span_s * 1000).astype(np.int64)
         rate, line = self._priced(codes, at_ms - span_ms)
@@ -203,6 +204,14 @@ class Samples:
         self._codes["rate"][code] = NO_RATE if found.nano_usd_per_hour is None else found.nano_usd_per_hour
         self._codes["from_ms"][code], self._codes["until_ms"][code] = found.from_ms, found.until_ms
         self._codes["line"][code] = self.pages.line(name, f"gpu|{model or 'unknown'}|{found.source}")
+
+
+def _floats(values: list[Any]) -> NDArray[np.float64]:
+    """Numbers as a column; None is NaN."""
+    try:
+        return np.fromiter(values, dtype=np.float64, count=len(values))
+    except TypeError:
+        return np.array(values, dtype=np.float64)
 
 
 def _cost(rate: Longs, span_ms: Longs) -> Longs:

@@ -35,9 +35,10 @@ class Usages:
         self._lines.clear()
         self._disputed.clear()
 
-    def knows(self, events: Sequence[TokenUsage]) -> bool:
-        """Whether all that these say of rows and teams is known, and nobody says otherwise."""
-        return not self._disputed and all(map(self._codes.numbers.__contains__, self._keys(events)))
+    def known(self, events: Sequence[TokenUsage]) -> list[int] | None:
+        """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
+        found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
+        return None if found is None or None in found else found  # type: ignore[return-value]
 
     def _keys(self, events: Sequence[TokenUsage]) -> list[tuple[str, str | None]]:
         if self.attribution.rules:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError, json
 
-from detectors.events import WORKLOAD_PATTERN, Change, Charge, Event, GpuSample, TokenUsage
+from detectors.events import WORKLOAD_PATTERN, Change, Charge, Count, Event, GpuSample, Power, Ratio, TokenUsage
 
 MAX_EVENT_BYTES = 65_536
+NAN = float("nan")
 MOST_NAMES = 500_000  # of workloads, that are known to be well formed
 
 _event = json.Decoder(Event)
@@ -18,9 +19,19 @@ _Unchecked = Annotated[str, Meta(min_length=3, max_length=512)]
 
 
 class _GpuSample(GpuSample, frozen=True, kw_only=True, gc=False, tag="gpu_sample"):
-    """A sample whose workload is still to be checked: once for each name, not once for each sample."""
+    """A sample whose workload is still to be checked: once for each name, not once for each sample.
+
+    What is absent is NaN here, as it will be in the columns.
+    """
 
     workload: _Unchecked
+    util_ratio: Ratio | None = NAN
+    engine_active_ratio: Ratio | None = NAN
+    sm_active_ratio: Ratio | None = NAN
+    tensor_active_ratio: Ratio | None = NAN
+    power_w: Power | None = NAN
+    memory_used_bytes: Count | None = NAN  # type: ignore[assignment]
+    memory_total_bytes: Count | None = NAN  # type: ignore[assignment]
 
 
 class _TokenUsage(TokenUsage, frozen=True, kw_only=True, gc=False, tag="token_usage"):
