@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from detectors.panel import VERSION, Buffer, Fleet, PanelError
 
 _PANELS = ("workloads", "devices", "pairs")
+SMALL_ROWS = 4096  # a panel of fewer rows is one part: its columns are so short that each for itself would cost more
+TOGETHER = "*"
 
 
 class FleetParts:
@@ -46,9 +48,11 @@ class FleetParts:
                 raise PanelError(f"panels of version {version}; this release reads version {VERSION}")
             for name in _PANELS:
                 keys, columns = panels[name]
-                bodies = {
-                    column: (dtype, shape, parts[f"{name}/{column}"]) for column, (dtype, shape) in columns.items()
-                }
+                together, at, bodies = parts.get(f"{name}/{TOGETHER}"), 0, {}
+                for column, (dtype, shape, size) in columns.items():
+                    body = parts[f"{name}/{column}"] if together is None else together[at : at + size]
+                    bodies[column] = dtype, shape, body
+                    at += size
                 getattr(self.fleet, name).take(keys, bodies)
             self.fleet.teams, self.fleet.models, self.fleet.numbered = list(teams), list(models), int(numbered)
         except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -63,10 +67,13 @@ def _parts(fleet: Fleet) -> dict[str, Buffer]:
         "about": msgspec.msgpack.encode((VERSION, fleet.teams, fleet.models, fleet.numbered, about))
     }
     for name, columns in arrays.items():
-        for column, array in columns.items():
-            parts[f"{name}/{column}"] = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        bodies = {column: np.ascontiguousarray(array).reshape(-1).view(np.uint8) for column, array in columns.items()}
+        if len(getattr(fleet, name)) < SMALL_ROWS:
+            parts[f"{name}/{TOGETHER}"] = b"".join(body.tobytes() for body in bodies.values())
+        else:
+            parts |= {f"{name}/{column}": body.data for column, body in bodies.items()}
     return parts
 
 
-def _shapes(columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    return {name: (array.dtype.str, array.shape[1:]) for name, array in columns.items()}
+def _shapes(columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...], int]]:
+    return {name: (array.dtype.str, array.shape[1:], array.nbytes) for name, array in columns.items()}
