@@ -6,7 +6,7 @@ Nothing is corrected and nothing is kept back, for the rise may be real: whoever
 from alerts.incidents import Incident
 from detectors.findings import Cause, Kind
 
-SUSPECT_RATIO = 10.0  # times the usual: units lie 60, 100 or 1000 apart, but a window may hold the right one too
+SUSPECT_RATIO = 30.0  # times the usual: units lie 60, 100 or 1000 apart, and real rises of tenfold are told every week
 SUSPECT = "unit suspect"
 _LIKELY = {
     Cause.PRICE: "cost_usd in cents, or a price for a thousand tokens given as one for a token, looks like this",

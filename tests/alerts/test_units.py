@@ -29,10 +29,10 @@ def test_a_rise_as_between_units_is_told_with_the_doubt(fields, words):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"cause": Cause.PRICE, "evidence": {"price_ratio": 8.0}, "observed": 4000.0},
+        {"cause": Cause.PRICE, "evidence": {"price_ratio": 28.0}, "observed": 4000.0},
         {"cause": Cause.REQUEST_RATE, "evidence": {}, "observed": 4000.0},
-        {"cause": Cause.LEVEL_STEP, "evidence": {}, "observed": 39.0},
-        {"cause": Cause.LEVEL_STEP, "evidence": {}, "observed": 39.0, "expected": 0.0},
+        {"cause": Cause.LEVEL_STEP, "evidence": {}, "observed": 119.0},
+        {"cause": Cause.LEVEL_STEP, "evidence": {}, "observed": 119.0, "expected": 0.0},
         {"cause": Cause.LEVEL_STEP, "evidence": {}, "observed": None},
         {"kind": Kind.DRIFT, "cause": Cause.GPU_HOURS, "evidence": {}, "observed": 4000.0},
     ],
