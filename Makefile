@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?=
 ARGS ?=
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 3
 LOCK_ARGS ?=
 SUITE ?=
 BENCH_ARGS ?=
@@ -34,7 +35,7 @@ run: .venv/.runtime ## start the service here: SQLite, no Kafka, a demo fleet un
 
 .PHONY: test
 test: .venv/.dev ## run every test, with a real Kafka and a real PostgreSQL
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: .venv/.dev ## do faults at random for a night, and check after each (ARGS="--rounds 20 --seed 1 --minutes 30")
