@@ -63,6 +63,11 @@ class Samples:
         self._codes.clear()
         self._disputed.clear()
 
+    def bound(self) -> None:
+        """Forget all codes where there are too many. Those that were handed out before mean nothing any more."""
+        if self._codes.full:
+            self.clear()
+
     def known(self, events: Sequence[GpuSample]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
         found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
@@ -76,8 +81,6 @@ class Samples:
 
     def codes(self, events: Sequence[GpuSample]) -> list[int]:
         """A number for what each sample is of; rows are made in this order."""
-        if self._codes.full:
-            self.clear()
         keys = self._keys(events)
         known = self._codes.numbers.get
         found = [known(key) for key in keys]
