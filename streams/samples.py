@@ -20,6 +20,7 @@ from streams.pricing import Pricer
 Longs = NDArray[np.int64]
 HOUR_MS = 3_600_000
 NO_RATE = -1
+MOST = 10**18  # nano-dollars of one sample, or of one hour
 LARGEST_RATE = 10**11  # nano-dollars an hour, for which a product with a span still fits into 64 bits
 NAN = float("nan")
 _RATIOS = ("util_ratio", "engine_active_ratio", "sm_active_ratio", "tensor_active_ratio", "power_w")
@@ -204,7 +205,8 @@ class Samples:
         _, workload, model, _ = key
         found = self.pricer.rate(model, workload, at_ms)
         name = self.fleet.workloads.keys[int(self._codes["workload"][code])]
-        self._codes["rate"][code] = NO_RATE if found.nano_usd_per_hour is None else found.nano_usd_per_hour
+        rate = found.nano_usd_per_hour
+        self._codes["rate"][code] = NO_RATE if rate is None else min(rate, MOST)
         self._codes["from_ms"][code], self._codes["until_ms"][code] = found.from_ms, found.until_ms
         self._codes["line"][code] = self.pages.line(name, f"gpu|{model or 'unknown'}|{found.source}")
 
@@ -218,9 +220,9 @@ def _floats(values: list[Any]) -> NDArray[np.float64]:
 
 
 def _cost(rate: Longs, span_ms: Longs) -> Longs:
-    """Nano-dollars of each span, rounded down."""
+    """Nano-dollars of each span, rounded down; at most `MOST`."""
     if len(rate) and rate.max() > LARGEST_RATE:
-        exact = [one * span // HOUR_MS for one, span in zip(rate.tolist(), span_ms.tolist(), strict=True)]
+        exact = [min(one * span // HOUR_MS, MOST) for one, span in zip(rate.tolist(), span_ms.tolist(), strict=True)]
         return np.array(exact, dtype=np.int64)
     cost: Longs = rate * span_ms // HOUR_MS
     return cost
