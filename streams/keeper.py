@@ -70,6 +70,7 @@ class Held(Struct):
     unwritten: Facts | None = None  # to go with the next commit, beside what the pipeline finds
     commit_s: float = 0.0  # how long the last commit took
     writing: asyncio.Task[None] | None = None  # a commit that is under way while messages are taken
+    still: bool = False  # nothing may be taken until then: what it writes is not a copy
     pending: Commit | None = None  # what that writes, until it is written
     watermark: datetime | None = None  # as the store has it
     guard: PoisonGuard | None = None
@@ -119,6 +120,7 @@ class Keeper:
         self.commit_every_s, self.commit_every, self.beside_bytes = commit_every_s, commit_every, beside_bytes
         self.poison, self.poison_together, self.route = poison, poison_together, route
         self.held: dict[int, Held] = {}
+        self.lost: set[int] = set()  # partitions that another owner took, until they are assigned anew
         self.stopped: dict[int, str] = {}  # partitions that are not read, and why: what comes is to be read again
         self._looked_s = float("-inf")
         self._claiming = asyncio.Lock()
@@ -135,6 +137,7 @@ class Keeper:
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
         async with self._claiming:  # two claims of one partition at a time would fence each other
+            self.lost -= partitions
             for partition in sorted(partitions - set(self.held)):
                 claim = await self._patiently(self.store.claim_partition, partition, self.owner, self.clock())
                 pipeline = self.build(partition)
@@ -194,6 +197,8 @@ class Keeper:
     async def handle(self, messages: Messages) -> None:
         """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
         for partition, batch in _by_partition(messages).items():
+            if partition in self.lost:  # what lies between the new owner's offsets and these messages is not here
+                raise Fenced(f"partition {partition} has another owner; nothing was taken")
             if partition not in self.held:
                 await self.assigned({partition})
             held = self.held[partition]
@@ -222,6 +227,7 @@ class Keeper:
         if partition in self.stopped:
             leave_out(held.left_out, messages)
             return
+        await self._settle_still(partition, held)
         messages = after_seek(held.left_out, messages)
         for part in [messages] if held.guard is None else held.guard.parts(messages):
             if partition in self.stopped:
@@ -316,6 +322,8 @@ class Keeper:
         pipeline = held.pipeline
         batch = pipeline.read(messages)
         suspects = pipeline.suspects(batch)
+        if suspects and held.pending is not None and held.pending.facts.cold:  # the store does not have them all yet
+            await self._write(partition, held)
         recalled = await self._patiently(pipeline.recalled, suspects) if suspects else None
         pipeline.take(batch, self.behind(partition), self.clock(), recalled)
         held.uncommitted += len(messages)
@@ -332,11 +340,12 @@ class Keeper:
             async with held.lock:
                 if self.held.get(partition) is not held or partition in self.stopped:  # its time stands still
                     continue
-                now, unread = self.clock(), self.behind(partition)
-                held.pipeline.tick(now, unread)
-                if not unread and held.pipeline.silent(now):
-                    await self._follow(held.pipeline)
                 try:
+                    await self._settle_still(partition, held)
+                    now, unread = self.clock(), self.behind(partition)
+                    held.pipeline.tick(now, unread)
+                    if not unread and held.pipeline.silent(now):
+                        await self._follow(held.pipeline)
                     await self._commit_if_due(partition, held, caught_up=not unread)
                 except Fenced:
                     continue  # said and dropped already; whoever has it now goes on
@@ -378,9 +387,9 @@ class Keeper:
             size = sum(len(body) for body in commit.parts.values() if body is not None)
             if size <= self.beside_bytes:
                 commit = held.pending = replace(commit, parts=copied(commit.parts))
-                held.writing = asyncio.ensure_future(self._store(partition, held, commit))
+                held.writing, held.still = asyncio.ensure_future(self._store(partition, held, commit)), False
             else:  # no copy of that much: nothing is taken meanwhile, so that what is written stays as it is
-                held.writing = asyncio.ensure_future(self._store(partition, held, commit))
+                held.writing, held.still = asyncio.ensure_future(self._store(partition, held, commit)), True
                 await self._settle(partition, held)
 
     async def _write(self, partition: int, held: Held, *, once: bool = False) -> None:
@@ -388,28 +397,35 @@ class Keeper:
         await self._settle(partition, held, once=once)
         commit = self._prepared(partition, held)
         if commit is not None:
-            held.writing = asyncio.ensure_future(self._store(partition, held, commit, once=once))
+            held.writing, held.still = asyncio.ensure_future(self._store(partition, held, commit, once=once)), True
             await self._settle(partition, held)
 
     async def _settle(self, partition: int, held: Held, *, once: bool = False) -> None:
         """Wait for the commit that is under way. Raises what it raised: Fenced, where the partition is lost.
 
         `once`: not for a store that is away; then StoreUnavailable is raised, and what was to be written is left.
+        A wait that is cancelled leaves the commit under way: two at a time could be written in the wrong order.
         """
-        task, held.writing = held.writing, None
+        task = held.writing
         if task is None:
             return
+        await asyncio.wait({task}, timeout=LET_GO_S if once else None)
+        held.writing = None
+        if not task.done():
+            task.cancel()
+            raise StoreUnavailable("a commit did not end in time")
         try:
-            if once:
-                await asyncio.wait({task}, timeout=LET_GO_S)
-                if not task.done():
-                    task.cancel()
-                    raise StoreUnavailable("a commit did not end in time")
-            await task
+            task.result()
         except Fenced as error:
             log.warning("partition_lost", partition=partition, reason=str(error))
+            self.lost.add(partition)
             self._forget(partition)
             raise
+
+    async def _settle_still(self, partition: int, held: Held) -> None:
+        """Before anything is taken: wait for a commit that writes what is in memory itself."""
+        if held.writing is not None and held.still:
+            await self._settle(partition, held)
 
     def _prepared(self, partition: int, held: Held) -> Commit | None:
         """What there is to write now; None where there is nothing."""

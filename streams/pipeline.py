@@ -296,6 +296,7 @@ class Pipeline:
                 elif isinstance(event, Change):
                     self._warm([event])
                     self._change(event, int(batch.at_ms[places[place]]))
+                    self._fleet_written = False  # it may have made a row
             begun = place + 1
 
     def _fold(
@@ -369,6 +370,8 @@ class Pipeline:
         """What kinds there are, with a code for each event. New rows are made in the order of the events."""
         if known is not None:
             return [(kind, self._samples if kind == SAMPLE else self._usages, codes) for kind, codes in known.items()]
+        self._samples.bound()
+        self._usages.bound()
         if (kinds == SAMPLE).all():
             return [(SAMPLE, self._samples, self._samples.codes(events))]
         if (kinds == USAGE).all():

@@ -20,6 +20,7 @@ from streams.pricing import Pricer
 Longs = NDArray[np.int64]
 HOUR_MS = 3_600_000
 NO_RATE = -1
+MOST = 10**18  # nano-dollars of one sample, or of one hour
 LARGEST_RATE = 10**11  # nano-dollars an hour, for which a product with a span still fits into 64 bits
 NAN = float("nan")
 _RATIOS = ("util_ratio", "engine_active_ratio", "sm_active_ratio", "tensor_active_ratio", "power_w")
@@ -63,6 +64,11 @@ class Samples:
         self._codes.clear()
         self._disputed.clear()
 
+    def bound(self) -> None:
+        """Forget all codes where there are too many. Those that were handed out before mean nothing any more."""
+        if self._codes.full:
+            self.clear()
+
     def known(self, events: Sequence[GpuSample]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
         found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
@@ -76,8 +82,6 @@ class Samples:
 
     def codes(self, events: Sequence[GpuSample]) -> list[int]:
         """A number for what each sample is of; rows are made in this order."""
-        if self._codes.full:
-            self.clear()
         keys = self._keys(events)
         known = self._codes.numbers.get
         found = [known(key) for key in keys]
@@ -201,7 +205,8 @@ class Samples:
         _, workload, model, _ = key
         found = self.pricer.rate(model, workload, at_ms)
         name = self.fleet.workloads.keys[int(self._codes["workload"][code])]
-        self._codes["rate"][code] = NO_RATE if found.nano_usd_per_hour is None else found.nano_usd_per_hour
+        rate = found.nano_usd_per_hour
+        self._codes["rate"][code] = NO_RATE if rate is None else min(rate, MOST)
         self._codes["from_ms"][code], self._codes["until_ms"][code] = found.from_ms, found.until_ms
         self._codes["line"][code] = self.pages.line(name, f"gpu|{model or 'unknown'}|{found.source}")
 
@@ -215,9 +220,9 @@ def _floats(values: list[Any]) -> NDArray[np.float64]:
 
 
 def _cost(rate: Longs, span_ms: Longs) -> Longs:
-    """Nano-dollars of each span, rounded down."""
+    """Nano-dollars of each span, rounded down; at most `MOST`."""
     if len(rate) and rate.max() > LARGEST_RATE:
-        exact = [one * span // HOUR_MS for one, span in zip(rate.tolist(), span_ms.tolist(), strict=True)]
+        exact = [min(one * span // HOUR_MS, MOST) for one, span in zip(rate.tolist(), span_ms.tolist(), strict=True)]
         return np.array(exact, dtype=np.int64)
     cost: Longs = rate * span_ms // HOUR_MS
     return cost

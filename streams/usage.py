@@ -35,6 +35,11 @@ class Usages:
         self._lines.clear()
         self._disputed.clear()
 
+    def bound(self) -> None:
+        """Forget all codes where there are too many. Those that were handed out before mean nothing any more."""
+        if self._codes.full or len(self._lines) >= self._codes.limit:
+            self.clear()
+
     def known(self, events: Sequence[TokenUsage]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
         found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
@@ -48,8 +53,6 @@ class Usages:
 
     def codes(self, events: Sequence[TokenUsage]) -> list[int]:
         """A number for whose each event is; rows are made in this order."""
-        if self._codes.full or len(self._lines) >= self._codes.limit:
-            self.clear()
         keys = self._keys(events)
         known = self._codes.numbers.get
         found = [known(key) for key in keys]

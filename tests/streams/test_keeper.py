@@ -379,3 +379,63 @@ def test_messages_are_taken_while_a_commit_is_under_way_and_nothing_is_written_t
     claim = store.claim_partition(0, "x", NOON)
     fresh.load(claim.snapshot, claim.offsets)
     assert fresh.offsets == {"gpu.samples": 15}
+
+
+def test_a_commit_whose_wait_is_cancelled_goes_on_alone_and_nothing_is_taken_before_it_ends(store):
+    log, may_write = Log(), threading.Event()
+    begun: list[dict[str, int]] = []
+    ended: list[dict[str, int]] = []
+
+    class Slow:
+        def commit(self, *given: Any, **how: Any) -> None:
+            begun.append(how["offsets"])
+            assert may_write.wait(10)
+            store.commit(*given, **how)
+            ended.append(how["offsets"])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+    async def scene() -> None:
+        one = keeper(Slow())
+        await one.assigned({0})
+        working = asyncio.ensure_future(one.handle(log.records(minutes(0, 5))))
+        await wait_until(lambda: len(begun) == 1)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        next_one = asyncio.ensure_future(one.handle(log.records(minutes(5, 10))))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (len(begun), one.held[0].pipeline.offsets) == (1, {"gpu.samples": 5})
+        may_write.set()
+        await next_one
+        await one.flush()
+
+    asyncio.run(scene())
+
+    assert begun == ended == [{"gpu.samples": 5}, {"gpu.samples": 10}]
+    assert spent(store) == 10 * SAMPLE_NANO_USD
+
+
+def test_a_partition_that_was_lost_is_not_claimed_again_by_the_messages_that_follow(store):
+    log = Log()
+
+    async def scene() -> None:
+        old = keeper(store)
+        await old.assigned({0})
+        await old.handle(log.records(minutes(0, 5)))
+        old.held[0].committed_s = float("inf")
+        await old.handle(log.records(minutes(5, 10)))
+        store.claim_partition(0, "other", NOON)
+        old.held[0].committed_s = 0.0
+        await old.tick()
+        with pytest.raises(Fenced):
+            await old.handle(log.records(minutes(10, 15)))
+        assert await old.assigned({0}) == {("gpu.samples", 0): 5}
+        log._next["gpu.samples"] = 5
+        await old.handle(log.records(minutes(5, 15)))
+        await old.flush()
+
+    asyncio.run(scene())
+
+    assert spent(store) == 15 * SAMPLE_NANO_USD

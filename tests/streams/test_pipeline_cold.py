@@ -1,7 +1,9 @@
 """Workloads that nobody heard of for days leave a crowded panel, and are judged on return as if they had stayed."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
+from threading import Event
 from typing import Any
 
 from alerts.incidents import SeverityPolicy
@@ -9,8 +11,11 @@ from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
 from detectors.idle import IdleDetector
 from detectors.unpriced import UnpricedDetector
+from store.facts import Facts
 from store.store import Store
 from streams.attribution import Attribution
+from streams.keeper import Keeper
+from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.pricing import Pricer
 from streams.status import Statuses
@@ -82,3 +87,56 @@ def test_who_comes_back_after_days_is_judged_as_if_it_had_stayed():
     claim = store.claim_partition(0, "again", NOON)
     again.load(claim.snapshot or {}, claim.offsets)
     assert again.snapshot() == tight.snapshot()
+
+
+def test_who_comes_back_while_the_commit_that_it_left_with_is_under_way_is_recalled_all_the_same():
+    store, log, may_write = Store.open("sqlite://"), Log(), Event()
+    cold: list[str] = []
+    warmed: list[str] = []
+
+    class Slow:
+        def commit(self, partition: int, epoch: int, facts: Facts, **how: Any) -> None:
+            cold.extend(row.key for row in facts.cold)
+            warmed.extend(row.key for row in facts.warmed)
+            if cold:
+                assert may_write.wait(10)
+            store.commit(partition, epoch, facts, **how)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+    async def scene() -> None:
+        keeper = Keeper(
+            store=Slow(),  # type: ignore[arg-type]
+            build=lambda partition: crowded(store, 14),
+            owner="me",
+            clock=lambda: NOON + 200 * HOUR,
+            metrics=Metrics("test"),
+            commit_every_s=0.0,
+            beside_bytes=10**9,
+        )
+        await keeper.assigned({0})
+        held = keeper.held[0]
+        held.committed_s = float("inf")
+        one = held.pipeline
+        await keeper.handle(log.records([*hours(NAMES, 0, 30), *hours([], 30, 90)]))
+        await keeper.flush()
+        one._cool(one.next_minute * 60 // 3600 * 3600)
+        assert len(one.cold)
+        held.committed_s = 0.0
+        await keeper.handle(log.records(hours([], 90, 91)[:1]))
+        async with asyncio.timeout(10):
+            while not cold:
+                await asyncio.sleep(0)
+        back = asyncio.ensure_future(keeper.handle(log.records(hours([NAMES[0]], 91, 92))))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        may_write.set()
+        await back
+        await keeper.flush()
+
+    asyncio.run(scene())
+    store.close()
+
+    assert NAMES[0] in cold
+    assert NAMES[0] in warmed

@@ -308,3 +308,27 @@ def test_messages_that_were_taken_already_are_passed_over():
 
     assert one.take_tally().records == {"gpu.samples": 3}
     assert one.offsets == {"gpu.samples": 3}
+
+
+def test_a_row_that_only_a_change_made_is_written_with_the_next_changes():
+    one, log, parts = pipeline(), Log(), {}
+    for values in ([gpu(NOON)], [change(NOON + SECOND, workload="research/new/one")]):
+        one.observe(log.records(values))
+        one.drain()
+        parts |= one.changes()
+    heir = pipeline()
+
+    heir.load({name: bytes(body) for name, body in parts.items() if body is not None}, one.offsets)
+
+    assert heir.fleet.workloads.keys == one.fleet.workloads.keys
+
+
+def test_codes_are_not_forgotten_between_two_runs_of_one_kind_in_a_batch():
+    story = [gpu(NOON + number * SECOND, device=f"GPU-{number}", workload=f"a/b/w{number}") for number in range(4)]
+    values = [story[0], usage(NOON), story[1], story[2], usage(NOON + SECOND, event_id="b"), story[3]]
+    whole, tight = pipeline(), pipeline()
+    tight._samples._codes.limit = 2
+    for one in (whole, tight):
+        one.observe(Log().records(values))
+
+    assert tight.drain().ledger == whole.drain().ledger
