@@ -78,7 +78,7 @@ class Handler(Protocol):
         """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
 
     def read_from(self, topic: str, partition: int, offset: int) -> None:
-        """This message of a topic, or one before it, comes next; what comes sooner was read before."""
+        """The transport has gone back to this message: what it hands over next begins there, or is all that is left."""
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):

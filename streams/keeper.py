@@ -119,6 +119,7 @@ class Keeper:
         self.commit_every_s, self.commit_every, self.beside_bytes = commit_every_s, commit_every, beside_bytes
         self.poison, self.poison_together, self.route = poison, poison_together, route
         self.held: dict[int, Held] = {}
+        self._lost: set[int] = set()  # to another owner, and not given up by the transport yet
         self.stopped: dict[int, str] = {}  # partitions that are not read, and why: what comes is to be read again
         self._looked_s = float("-inf")
         self._claiming = asyncio.Lock()
@@ -135,6 +136,7 @@ class Keeper:
     async def assigned(self, partitions: set[int]) -> dict[tuple[str, int], int]:
         """Take partitions over; return the offset to go on from, by topic and partition."""
         async with self._claiming:  # two claims of one partition at a time would fence each other
+            self._lost -= partitions
             for partition in sorted(partitions - set(self.held)):
                 claim = await self._patiently(self.store.claim_partition, partition, self.owner, self.clock())
                 pipeline = self.build(partition)
@@ -190,10 +192,17 @@ class Keeper:
                 except StoreError as error:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
                 self._forget(partition)
+        self._lost -= partitions
 
     async def handle(self, messages: Messages) -> None:
-        """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
+        """Observe messages of one or more partitions; returns when they are safe, or will be read again.
+
+        Raises Fenced where another owner has taken the partition: it may stand elsewhere than what is handed over here,
+        so that it is taken back by `assigned` alone.
+        """
         for partition, batch in _by_partition(messages).items():
+            if partition in self._lost:
+                raise Fenced(f"partition {partition} has another owner; nothing more of it is taken here")
             if partition not in self.held:
                 await self.assigned({partition})
             held = self.held[partition]
@@ -208,10 +217,13 @@ class Keeper:
         return {} if held is None else dict(held.left_out)
 
     def read_from(self, topic: str, partition: int, offset: int) -> None:
-        """The transport goes back to this message of a topic; what it hands over until then is left out still."""
+        """The transport goes back to this message of a topic, and hands over nothing that it has not gone back for.
+
+        What comes first is taken wherever it begins: messages may have expired meanwhile.
+        """
         held = self.held.get(partition)
-        if held is not None and topic in held.left_out:
-            held.left_out[topic] = offset
+        if held is not None:
+            held.left_out.pop(topic, None)
 
     def next_offsets(self, partition: int) -> dict[str, int]:
         """Where reading of each topic of a held partition goes on: where to seek to when it is no longer stopped."""
@@ -409,6 +421,7 @@ class Keeper:
         except Fenced as error:
             log.warning("partition_lost", partition=partition, reason=str(error))
             self._forget(partition)
+            self._lost.add(partition)
             raise
 
     def _prepared(self, partition: int, held: Held) -> Commit | None:

@@ -216,6 +216,32 @@ def test_a_tick_after_the_partition_was_lost_raises_nothing(store):
     assert asyncio.run(scene()) == {}
 
 
+def test_a_partition_that_was_lost_is_not_taken_back_by_what_comes_of_it_still(store):
+    log = Log()
+
+    async def scene() -> None:
+        old, new = keeper(store), keeper(store, owner="other")
+        await old.assigned({0})
+        await old.handle(log.records(minutes(0, 5)))
+        await old.flush()
+        await new.assigned({0})
+        old.held[0].uncommitted, old.held[0].committed_s = 1, 0.0
+        await old.tick()
+        between, rest = log.records(minutes(5, 10)), log.records(minutes(10, 15))
+        with pytest.raises(Fenced):
+            await old.handle(rest)
+        await new.handle(between)
+        await new.handle(rest)
+        await new.revoked({0})
+        await old.assigned({0})
+        await old.handle(log.records(minutes(15, 20)))
+        await old.revoked({0})
+
+    asyncio.run(scene())
+
+    assert spent(store) == 20 * SAMPLE_NANO_USD
+
+
 def test_an_incident_that_no_book_knows_ends_where_the_new_one_begins(store):
     async def scene() -> None:
         one = keeper(store)
