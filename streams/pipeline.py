@@ -23,7 +23,7 @@ from detectors.events import Change, Charge, GpuSample
 from detectors.fleet_parts import FleetParts
 from detectors.minute import Detector, moment
 from detectors.panel import Buffer, Fleet, PanelError
-from store.facts import ChangeRow, ChargeRow, ColdKey, ColdRow, Facts, RejectRow
+from store.facts import UNREADABLE, ChangeRow, ChargeRow, ColdKey, ColdRow, Facts, RejectRow
 from streams.attribution import Attribution
 from streams.batch import Batch
 from streams.clock import Clock, Way
@@ -639,7 +639,7 @@ class Pipeline:
         if refused.last < self.offsets.get(refused.topic, 0):
             return
         self.offsets[refused.topic] = refused.last + 1
-        self._count(self.tally.rejects, "unreadable")
+        self._count(self.tally.rejects, UNREADABLE)
         self.facts.rejects.append(
             RejectRow(
                 topic=refused.topic,
@@ -649,6 +649,7 @@ class Pipeline:
                 reason=f"offsets {refused.first} to {refused.last}: {refused.reason}",
                 payload=b"",
                 at=refused.at,
+                fault=UNREADABLE,
             )
         )
 

@@ -14,7 +14,7 @@ from store.store import Store
 from streams import keeper as keeper_module
 from streams.keeper import Keeper
 from streams.metrics import Metrics
-from streams.records import Record
+from streams.records import Record, Refused
 from tests.streams.events import HOUR, MINUTE, NOON, NOTEBOOK, Log, gpu, idle_gpu, nano_usd, pipeline, usage
 
 SAMPLE_NANO_USD = 33_333_333
@@ -353,6 +353,20 @@ def test_partitions_do_not_share_anything(store):
 
     assert asyncio.run(scene()) == {("gpu.samples", 0): 1, ("token.usage", 0): 1, ("gpu.samples", 1): 1}
     assert spent(store) == 2 * SAMPLE_NANO_USD + 6_500_000
+
+
+def test_a_batch_that_cannot_be_read_is_a_fault_of_its_own(store):
+    async def scene() -> None:
+        one = keeper(store)
+        await one.assigned({0})
+        await one.refuse(Refused("gpu.samples", 0, first=4, last=9, at=NOON, reason="the batch is damaged"))
+        await one.revoked({0})
+
+    asyncio.run(scene())
+
+    (row,) = store.rejects(None)
+    assert (row.offset, row.fault, row.reason) == (4, "unreadable", "offsets 4 to 9: the batch is damaged")
+    assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 10}
 
 
 def test_time_that_passes_without_messages_closes_what_is_complete(store):
