@@ -53,7 +53,7 @@ class Handler(Protocol):
     """What the worker hands records to. No two of its methods run at the same time."""
 
     async def handle(self, messages: Messages) -> None:
-        """Take messages of one topic and partition, in order of offset; return when they are safe or will be read again.
+        """Take messages of one topic and partition, in order of offset; return when they are safe, or are read again.
 
         What is not durable then lies at or behind the places that `assigned` and `begin` name the next time. A bad
         event is set aside here, and a store that is down is waited for: raising ends the process.
