@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from console import assemble
 from console.settings import Settings
+from store.facts import UNREADABLE
 from store.rejects import Place
 from store.store import Store
 from streams.dead_letter_reader import MAX_REJECT_BYTES, Letter, put_back, read_letters
@@ -87,7 +88,9 @@ class DeadLetters:
         rows = self._store.rejects(
             None, topic=wanted.topic, partition=wanted.partition, offset=wanted.offset, since=wanted.since
         )
-        return (Letter(reject=row, whole=len(row.payload) < MAX_REJECT_BYTES) for row in rows)
+        return (
+            Letter(reject=row, whole=len(row.payload) < MAX_REJECT_BYTES and row.fault != UNREADABLE) for row in rows
+        )
 
 
 def place_of(text: str) -> Place:

@@ -1,8 +1,8 @@
 """A fleet in named parts, a part for each column, so that only what changed has to be written down."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -16,19 +16,19 @@ TOGETHER = "*"
 
 
 class FleetParts:
-    """What of a fleet is written down already: a checksum and a length for each part."""
+    """What of a fleet is written down already: a digest of each part."""
 
     def __init__(self, fleet: Fleet) -> None:
         """Nothing is."""
         self.fleet = fleet
-        self._written: dict[str, tuple[int, int]] = {}
+        self._written: dict[str, bytes] = {}
 
     def changes(self) -> dict[str, Buffer | None]:
         """The parts that changed since the last call; None: no more. Columns are views: use them before they move."""
         parts = _parts(self.fleet)
         found: dict[str, Buffer | None] = {name: None for name in self._written if name not in parts}
         for name, body in parts.items():
-            mark = crc32(body), len(body)
+            mark = _digest(body)
             if self._written.get(name) != mark:
                 found[name] = body
                 self._written[name] = mark
@@ -57,7 +57,7 @@ class FleetParts:
             self.fleet.teams, self.fleet.models, self.fleet.numbered = list(teams), list(models), int(numbered)
         except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise PanelError("these bytes are not a fleet") from error
-        self._written = {name: (crc32(body), len(body)) for name, body in parts.items()}  # a column may be new since
+        self._written = {name: _digest(body) for name, body in parts.items()}  # a column may be new since
 
 
 def _parts(fleet: Fleet) -> dict[str, Buffer]:
@@ -77,3 +77,7 @@ def _parts(fleet: Fleet) -> dict[str, Buffer]:
 
 def _shapes(columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, tuple[int, ...], int]]:
     return {name: (array.dtype.str, array.shape[1:], array.nbytes) for name, array in columns.items()}
+
+
+def _digest(body: Buffer) -> bytes:
+    return blake2b(body, digest_size=16).digest()

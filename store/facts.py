@@ -56,11 +56,15 @@ class ChangeRow(Struct, frozen=True, kw_only=True):
     url: str | None = None
 
 
+UNREADABLE = "unreadable"
+"""The fault of messages that the log holds and nobody can read: nothing of them is kept that could be put back."""
+
+
 class RejectRow(Struct, frozen=True, kw_only=True):
     """An event that was set aside. Key: topic, partition, offset, index (its place in the envelope).
 
-    `fault` is one of a few words: `malformed`, `in_the_future`, `too_old`, `too_late`. The key is its message's, where
-    that is known; only the dead-letter topic keeps it.
+    `fault` is one of a few words: `malformed`, `in_the_future`, `too_old`, `too_late`, `unreadable` (messages
+    of which no byte can be had). The key is its message's, where that is known; only the dead-letter topic keeps it.
     """
 
     topic: str

@@ -53,9 +53,10 @@ class Handler(Protocol):
     """What the worker hands records to. No two of its methods run at the same time."""
 
     async def handle(self, messages: Messages) -> None:
-        """Take messages of one topic and partition, in order of offset; return only when all they caused is durable.
+        """Take messages of one topic and partition, in order of offset; return when they are safe, or are read again.
 
-        A bad event is set aside here, and a store that is down is waited for: raising ends the process.
+        What is not durable then lies at or behind the places that `assigned` and `begin` name the next time. A bad
+        event is set aside here, and a store that is down is waited for: raising ends the process.
         """
 
     async def refuse(self, refused: Refused) -> None:
@@ -78,7 +79,7 @@ class Handler(Protocol):
         """Partitions that are not read for now, and why; what is handed over of them is left out, and read again."""
 
     def read_from(self, topic: str, partition: int, offset: int) -> None:
-        """This message of a topic, or one before it, comes next; what comes sooner was read before."""
+        """The transport has gone back to this message: what it hands over next begins there, or is all that is left."""
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
@@ -188,8 +189,8 @@ class Consumption:
         self.fault: str | None = None  # why what is assigned is not read
         self._next: dict[Place, int] = {}  # after the last one handled
         self._left: set[Place] = set()  # of stopped partitions: to be read again from the first one not handled
-        self._back_to: dict[Place, int] = {}  # sought, and not seen yet
-        self._missed: dict[Place, int] = {}  # where a piece began too late, and what is before it was asked for
+        self._sought: set[Place] = set()  # of single messages: gone back to, and not seen yet
+        self._missed: dict[Place, int] = {}  # where a piece began too late, the lowest; what is before was asked for
         self._ends: dict[Place, int] = {}  # of the log when it was assigned: the client's own mark may be older
         self._ids: dict[str, str] = {}  # Kafka's own, by topic, as of the assignment
         self.outdated = asyncio.Event()  # a log is another one than was assigned: the group is to be joined anew
@@ -246,11 +247,11 @@ class Consumption:
             return await self._leave_out(place, piece, now)
         if piece.after <= expected:
             return True
-        if place in self._back_to and piece.first > self._back_to[place]:
-            return False  # it was on its way before the transport went back
-        self._back_to.pop(place, None)
-        if piece.first > expected and self.transport.sliced and not await self._is_gone(place, piece.first):
+        is_due = self.transport.sliced or place in self._sought
+        if piece.first > expected and is_due and not await self._is_next(place, piece.first):
             return False
+        self._sought.discard(place)
+        self._missed.pop(place, None)
         new = piece.since(expected)
         if new.refused is not None:
             log.error("kafka_batch_refused", topic=topic, partition=partition, offset=new.first, reason=new.refused)
@@ -271,14 +272,13 @@ class Consumption:
         """Hand messages on; where Kafka no longer holds those between two of them, that is booked first."""
         holes = await self._holes(topic, partition, piece.offsets)
         stamped_ms = _arrived_ms(piece.stamped_ms, now)
-        for begin, end in pairwise([0, *holes, len(piece.offsets)]):
+        for begin, end in pairwise(sorted({0, *holes, len(piece.offsets)})):
             if begin in holes:
                 await self._handler.begin([holes[begin]])
-            if begin < end:
-                mine = slice(begin, end)
-                await self._handler.handle(
-                    Slice(topic, partition, piece.offsets[mine], stamped_ms[mine], piece.values[mine])
-                )
+            mine = slice(begin, end)
+            await self._handler.handle(
+                Slice(topic, partition, piece.offsets[mine], stamped_ms[mine], piece.values[mine])
+            )
 
     async def _leave_out(self, place: Place, piece: Piece, now: datetime) -> bool:
         """Show the handler what it does not take, so that it knows where to go on; it is read again."""
@@ -314,23 +314,34 @@ class Consumption:
         for (topic, _), at in starts.items():
             self._handler.read_from(topic, partition, at)
         if not self.transport.sliced:
-            self._back_to |= starts
+            self._sought |= set(starts)
         self._left -= set(starts)
         consumer.resume_partitions({TP(topic, partition) for topic in self._physical.values()})
         log.info("kafka_partition_resumed", partition=partition)
 
-    async def _is_gone(self, place: Place, first: int) -> bool:
-        """Whether the log goes on at `first` only: where that isn't known yet, what lies before is asked for again."""
+    async def _is_next(self, place: Place, first: int) -> bool:
+        """Whether the log goes on at `first`, which is beyond what was to come; else what lies before is asked for.
+
+        A piece that was on its way when the transport went back begins too late as well. Single messages tell no holes
+        of compaction or transactions: what comes as the first one once more, after they were asked for, is the next.
+        """
         topic, partition = place
-        if self._missed.pop(place, None) == first:
+        tp = TP(self._physical[topic], partition)
+        held = await self._first_held(tp)
+        if held is None:
+            return False
+        missed = self._missed.get(place)
+        if first <= held or (not self.transport.sliced and first == missed):
             return True
+        if missed is not None and missed < first and not self.transport.sliced:
+            return False  # it follows what was asked for, and is read again
         self._missed[place] = first
         log.warning("kafka_slice_read_again", topic=topic, partition=partition, first=self._next[place], got=first)
         consumer: Any = self._app.consumer
         try:
-            await consumer.seek_wait({TP(self._physical[topic], partition): self._next[place]})
+            await consumer.seek_wait({tp: self._next[place]})
         except (KafkaError, TimeoutError) as error:
-            del self._missed[place]
+            self._missed.pop(place, None)
             log.warning("kafka_offsets_not_set", reason=str(error))
         return False
 
@@ -479,7 +490,7 @@ class Consumption:
     async def _let_go(self) -> None:
         held, self.partitions = self.partitions, frozenset()
         self._generation = None
-        self._next, self._missed, self._back_to, self._left = {}, {}, {}, set()
+        self._next, self._missed, self._sought, self._left = {}, {}, set(), set()
         self.fault = None
         if held:
             await self._handler.revoked(set(held))

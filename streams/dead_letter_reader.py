@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from msgspec import Struct
 
-from store.facts import RejectRow
+from store.facts import UNREADABLE, RejectRow
 from store.rejects import Place
 from streams.kafka_login import NO_LOGIN, KafkaLogin
 from streams.topics import BOOTSTRAP_TIMEOUT_S, MAX_MESSAGE_BYTES, KafkaUnreachable, partition_counts, reach
@@ -132,7 +132,8 @@ def _letter(record: Any) -> Letter:
         headers=headers,
         whole="emberwatch.cut_from_bytes" not in headers
         and "__connect.errors.topic" in headers
-        and len(record.value or b"") < MAX_REJECT_BYTES,
+        and len(record.value or b"") < MAX_REJECT_BYTES
+        and fault != OWN_CLASS + UNREADABLE,
     )
 
 

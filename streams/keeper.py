@@ -193,9 +193,14 @@ class Keeper:
                 except StoreError as error:
                     log.info("partition_released_unwritten", partition=partition, reason=str(error))
                 self._forget(partition)
+        self.lost -= partitions
 
     async def handle(self, messages: Messages) -> None:
-        """Observe messages of one or more partitions; returns when they are safe, or will be read again."""
+        """Observe messages of one or more partitions; returns when they are safe, or will be read again.
+
+        Raises Fenced where another owner has taken the partition: it may stand elsewhere than what is handed over here,
+        so that it is taken back by `assigned` alone.
+        """
         for partition, batch in _by_partition(messages).items():
             if partition in self.lost:  # what lies between the new owner's offsets and these messages is not here
                 raise Fenced(f"partition {partition} has another owner; nothing was taken")
@@ -213,10 +218,13 @@ class Keeper:
         return {} if held is None else dict(held.left_out)
 
     def read_from(self, topic: str, partition: int, offset: int) -> None:
-        """The transport goes back to this message of a topic; what it hands over until then is left out still."""
+        """The transport goes back to this message of a topic, and hands over nothing that it has not gone back for.
+
+        What comes first is taken wherever it begins: messages may have expired meanwhile.
+        """
         held = self.held.get(partition)
-        if held is not None and topic in held.left_out:
-            held.left_out[topic] = offset
+        if held is not None:
+            held.left_out.pop(topic, None)
 
     def next_offsets(self, partition: int) -> dict[str, int]:
         """Where reading of each topic of a held partition goes on: where to seek to when it is no longer stopped."""

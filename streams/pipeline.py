@@ -23,7 +23,7 @@ from detectors.events import Change, Charge, GpuSample
 from detectors.fleet_parts import FleetParts
 from detectors.minute import Detector, moment
 from detectors.panel import Buffer, Fleet, PanelError
-from store.facts import ChangeRow, ChargeRow, ColdKey, ColdRow, Facts, RejectRow
+from store.facts import UNREADABLE, ChangeRow, ChargeRow, ColdKey, ColdRow, Facts, RejectRow
 from streams.attribution import Attribution
 from streams.batch import Batch
 from streams.clock import Clock, Way
@@ -111,8 +111,9 @@ class Pipeline:
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
         self.pages, self.seen = LedgerPages(partition), Seen(limits.max_identities)
         self._decoder = Decoder()
-        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen)
-        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen)
+        disputed: set[tuple[str, int]] = set()  # rows of which samples or usage say different teams or models
+        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
+        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
         self.open: dict[int, OpenMinute] = {}  # by epoch minute
         self.next_minute = 0  # the first one not closed yet
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates
@@ -370,8 +371,9 @@ class Pipeline:
         """What kinds there are, with a code for each event. New rows are made in the order of the events."""
         if known is not None:
             return [(kind, self._samples if kind == SAMPLE else self._usages, codes) for kind, codes in known.items()]
-        self._samples.bound()
-        self._usages.bound()
+        if self._samples.full or self._usages.full:  # both: what is disputed is of both
+            self._samples.clear()
+            self._usages.clear()
         if (kinds == SAMPLE).all():
             return [(SAMPLE, self._samples, self._samples.codes(events))]
         if (kinds == USAGE).all():
@@ -642,7 +644,7 @@ class Pipeline:
         if refused.last < self.offsets.get(refused.topic, 0):
             return
         self.offsets[refused.topic] = refused.last + 1
-        self._count(self.tally.rejects, "unreadable")
+        self._count(self.tally.rejects, UNREADABLE)
         self.facts.rejects.append(
             RejectRow(
                 topic=refused.topic,
@@ -652,6 +654,7 @@ class Pipeline:
                 reason=f"offsets {refused.first} to {refused.last}: {refused.reason}",
                 payload=b"",
                 at=refused.at,
+                fault=UNREADABLE,
             )
         )
 

@@ -49,14 +49,22 @@ class Taken(Struct, frozen=True):
 class Samples:
     """What is known of the accelerators of a partition, by accelerator, workload, model and team."""
 
-    def __init__(self, fleet: Fleet, pricer: Pricer, attribution: Attribution, pages: LedgerPages, seen: Seen) -> None:
-        """Everything it writes to is handed in."""
+    def __init__(
+        self,
+        fleet: Fleet,
+        pricer: Pricer,
+        attribution: Attribution,
+        pages: LedgerPages,
+        seen: Seen,
+        disputed: set[tuple[str, int]],
+    ) -> None:
+        """Everything it writes to is handed in. `disputed`: rows of which events say different teams or models."""
         self.fleet, self.pricer, self.attribution, self.pages, self.seen = fleet, pricer, attribution, pages, seen
         self._codes = Codes(
             2 * fleet.devices.limit + 1000,
             device=0, workload=0, number=-1, line=0, rate=NO_RATE, from_ms=NAN, until_ms=NAN,
         )  # fmt: skip
-        self._disputed: set[tuple[str, int]] = set()  # rows of which samples say different teams or models
+        self._disputed = disputed
         self._lessons = 0
 
     def clear(self) -> None:
@@ -64,10 +72,10 @@ class Samples:
         self._codes.clear()
         self._disputed.clear()
 
-    def bound(self) -> None:
-        """Forget all codes where there are too many. Those that were handed out before mean nothing any more."""
-        if self._codes.full:
-            self.clear()
+    @property
+    def full(self) -> bool:
+        """Whether so many codes are known that it is time to forget them."""
+        return self._codes.full
 
     def known(self, events: Sequence[GpuSample]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""

@@ -46,7 +46,7 @@ class SliceConsumer(stock.Consumer):
         self._handled: dict[TP, int] = {}
 
     def handled(self, tp: TP, next_offset: int) -> None:
-        """All before `next_offset` is durable: the next commit says so. Forgotten when the partition is revoked."""
+        """All before `next_offset` was taken: the next commit says so. Forgotten when the partition is revoked."""
         self._handled[tp] = next_offset
 
     def _new_consumer_thread(self) -> SliceThread:

@@ -22,12 +22,20 @@ _counts = {name: attrgetter(name) for name in ("requests", "input_tokens", "outp
 class Usages:
     """What is known of the token usage of a partition, by workload and team."""
 
-    def __init__(self, fleet: Fleet, pricer: Pricer, attribution: Attribution, pages: LedgerPages, seen: Seen) -> None:
-        """Everything it writes to is handed in."""
+    def __init__(
+        self,
+        fleet: Fleet,
+        pricer: Pricer,
+        attribution: Attribution,
+        pages: LedgerPages,
+        seen: Seen,
+        disputed: set[tuple[str, int]],
+    ) -> None:
+        """Everything it writes to is handed in. `disputed`: rows of which events say different teams."""
         self.fleet, self.pricer, self.attribution, self.pages, self.seen = fleet, pricer, attribution, pages, seen
         self._codes = Codes(2 * fleet.workloads.limit + 1000, workload=0)
         self._lines: dict[tuple[int, str, str, str], int] = {}
-        self._disputed: set[int] = set()  # workload rows of which events say different teams
+        self._disputed = disputed
 
     def clear(self) -> None:
         """Look everything up anew: rows have moved."""
@@ -35,10 +43,10 @@ class Usages:
         self._lines.clear()
         self._disputed.clear()
 
-    def bound(self) -> None:
-        """Forget all codes where there are too many. Those that were handed out before mean nothing any more."""
-        if self._codes.full or len(self._lines) >= self._codes.limit:
-            self.clear()
+    @property
+    def full(self) -> bool:
+        """Whether so many codes are known that it is time to forget them."""
+        return self._codes.full or len(self._lines) >= self._codes.limit
 
     def known(self, events: Sequence[TokenUsage]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
@@ -67,10 +75,10 @@ class Usages:
         workload, team = key
         known = self.fleet.workloads.find(workload)
         if team is not None and known is not None and self.fleet.teams[known] not in (None, team):
-            self._disputed.add(known)
+            self._disputed.add(("workload", known))
         row = self.fleet.workload(workload, team)
         if self.fleet.workloads.keys[row] == OVERFLOW:
-            self._disputed.add(row)
+            self._disputed.add(("workload", row))
         return self._codes.add(key, workload=row)
 
     def take(self, events: Sequence[TokenUsage], numbers: Sequence[int], at_ms: Longs) -> Taken:
@@ -119,7 +127,7 @@ class Usages:
         """Where events disagree on a team, the latest is right."""
         for code in last_places(codes):
             row, team = int(self._codes["workload"][code]), self._codes.keys[code][1]
-            if team is not None and row in self._disputed:
+            if team is not None and ("workload", row) in self._disputed:
                 self.fleet.teams[row] = team
 
     def _line(self, row: int, provider: str, model: str, source: str) -> int:

@@ -49,7 +49,9 @@ Topic = Annotated[str | None, typer.Option(help="Only of this topic.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only of this partition.")]
 ReasonOption = Annotated[
     str | None,
-    typer.Option("--reason", help="Only for this: malformed, in_the_future, too_old, too_late, or part of the words."),
+    typer.Option(
+        "--reason", help="Only for this: malformed, in_the_future, too_old, too_late, unreadable, or part of it."
+    ),
 ]
 Since = Annotated[
     str | None, typer.Option(metavar="TIME", help="Only what arrived from then on, such as 2026-11-23T09:00:00Z.")

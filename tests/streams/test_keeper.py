@@ -14,7 +14,7 @@ from store.store import Store
 from streams import keeper as keeper_module
 from streams.keeper import Keeper
 from streams.metrics import Metrics
-from streams.records import Record
+from streams.records import Record, Refused
 from tests.streams.events import HOUR, MINUTE, NOON, NOTEBOOK, Log, gpu, idle_gpu, nano_usd, pipeline, usage
 
 SAMPLE_NANO_USD = 33_333_333
@@ -216,6 +216,32 @@ def test_a_tick_after_the_partition_was_lost_raises_nothing(store):
     assert asyncio.run(scene()) == {}
 
 
+def test_a_partition_that_was_lost_is_not_taken_back_by_what_comes_of_it_still(store):
+    log = Log()
+
+    async def scene() -> None:
+        old, new = keeper(store), keeper(store, owner="other")
+        await old.assigned({0})
+        await old.handle(log.records(minutes(0, 5)))
+        await old.flush()
+        await new.assigned({0})
+        old.held[0].uncommitted, old.held[0].committed_s = 1, 0.0
+        await old.tick()
+        between, rest = log.records(minutes(5, 10)), log.records(minutes(10, 15))
+        with pytest.raises(Fenced):
+            await old.handle(rest)
+        await new.handle(between)
+        await new.handle(rest)
+        await new.revoked({0})
+        await old.assigned({0})
+        await old.handle(log.records(minutes(15, 20)))
+        await old.revoked({0})
+
+    asyncio.run(scene())
+
+    assert spent(store) == 20 * SAMPLE_NANO_USD
+
+
 def test_an_incident_that_no_book_knows_ends_where_the_new_one_begins(store):
     async def scene() -> None:
         one = keeper(store)
@@ -327,6 +353,20 @@ def test_partitions_do_not_share_anything(store):
 
     assert asyncio.run(scene()) == {("gpu.samples", 0): 1, ("token.usage", 0): 1, ("gpu.samples", 1): 1}
     assert spent(store) == 2 * SAMPLE_NANO_USD + 6_500_000
+
+
+def test_a_batch_that_cannot_be_read_is_a_fault_of_its_own(store):
+    async def scene() -> None:
+        one = keeper(store)
+        await one.assigned({0})
+        await one.refuse(Refused("gpu.samples", 0, first=4, last=9, at=NOON, reason="the batch is damaged"))
+        await one.revoked({0})
+
+    asyncio.run(scene())
+
+    (row,) = store.rejects(None)
+    assert (row.offset, row.fault, row.reason) == (4, "unreadable", "offsets 4 to 9: the batch is damaged")
+    assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 10}
 
 
 def test_time_that_passes_without_messages_closes_what_is_complete(store):

@@ -17,6 +17,7 @@ from store.facts import RejectCount
 from store.store import Store
 from streams import keeper as keeper_module
 from streams.embedded import Embedded
+from streams.gaps import Log
 from streams.keeper import Keeper
 from streams.metrics import Metrics
 from streams.poison import PoisonLimit
@@ -164,6 +165,28 @@ def test_it_goes_on_where_it_stopped_and_takes_nothing_beyond_until_the_transpor
     assert store.open_incidents() == []
     assert sorted(entry.notice.step for entry in store.notices(10)) == ["opened", "resolved"]
     assert stopped_metric(one, 0) == 0.0
+
+
+def test_it_goes_on_where_the_log_does_when_what_was_left_out_has_expired_meanwhile(store: Store) -> None:
+    async def scene() -> Keeper:
+        one = keeper(store)
+        await one.assigned({0})
+        await one.handle(piece([BAD] * 11))
+        await one.handle(piece(good(0, 5), first=11))
+        assert one.left_out(0) == {"gpu.samples": 11}
+        assert resume(store)
+        await one.tick()
+        one.read_from("gpu.samples", 0, 11)
+        await one.begin([Log(topic="gpu.samples", partition=0, first_offset=14, end_offset=40)])
+        await one.handle(piece(good(3, 5), first=14))
+        await one.handle(piece(good(5, 20), first=16))
+        await one.flush()
+        return one
+
+    one = asyncio.run(scene())
+
+    assert one.next_offsets(0) == {"gpu.samples": 31}
+    assert spent(store) == 17 * SAMPLE_NANO_USD
 
 
 def test_what_was_resumed_while_nobody_held_it_is_let_through_once(store: Store) -> None:

@@ -332,3 +332,17 @@ def test_codes_are_not_forgotten_between_two_runs_of_one_kind_in_a_batch():
         one.observe(Log().records(values))
 
     assert tight.drain().ledger == whole.drain().ledger
+
+
+def test_the_team_that_was_stated_last_stands_whoever_stated_it():
+    log, one = Log(), pipeline()
+    stated = [
+        gpu(NOON, workload=CHAT, team="first"),
+        usage(NOON + SECOND, team="second"),
+        gpu(NOON + 30 * SECOND, workload=CHAT, team="first"),
+    ]
+
+    for event in stated:
+        one.observe([log.record(event)])
+
+    assert one.fleet.teams == ["first"]

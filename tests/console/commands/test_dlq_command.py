@@ -122,6 +122,14 @@ def test_nothing_is_put_back_without_yes_and_nothing_twice(store: Store, config:
     assert "(put back)" in run(config, "list").stdout
 
 
+def test_a_batch_that_could_not_be_read_has_no_bytes_to_put_back(store: Store, config: Path) -> None:
+    commit(store, Facts(rejects=[reject(5, payload=b"", fault="unreadable", reason="offsets 5 to 9: damaged")]))
+
+    result = run_json(config, "replay", "--reason", "unreadable", "--yes")
+
+    assert (result["events"], result["cut"]) == (0, 1)
+
+
 def test_a_stopped_partition_is_listed_and_goes_on_once(store: Store, config: Path) -> None:
     begun = stopped(topic="gpu.samples", partition=0, offset=41, at=NOON, now=NOON, bad_messages=1001).incident
     row = StopRow(
