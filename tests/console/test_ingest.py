@@ -78,7 +78,7 @@ def test_gzip_of_thousands_of_empty_members_is_refused():
     assert "gzip members" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b'{"a":1}')[:-9]])
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b'{"a":1}', mtime=0)[:-9]])
 def test_broken_gzip_is_refused(body):
     answer, kept = post(body, {**JSON, "content-encoding": "gzip"})
     assert (answer.status_code, kept) == (400, [])
