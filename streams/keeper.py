@@ -8,7 +8,7 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
@@ -45,6 +45,7 @@ FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
 MOST_GAPS_NAMED = 20
 BESIDE_BYTES = 16 * 1024 * 1024  # of a snapshot that is copied, so that it can be written while messages are taken
+BITE_BYTES = 4 * 1024 * 1024  # of messages that are decoded at a time
 LET_GO_S = 2.0  # for a commit that is under way when a partition is given up
 MOST_PUT_OFF = 10.0  # times the usual interval
 
@@ -237,7 +238,7 @@ class Keeper:
             return
         await self._settle_still(partition, held)
         messages = after_seek(held.left_out, messages)
-        for part in [messages] if held.guard is None else held.guard.parts(messages):
+        for part in _bites(messages) if held.guard is None else _bitten(held.guard.parts(messages)):
             if partition in self.stopped:
                 leave_out(held.left_out, part)
                 continue
@@ -554,6 +555,30 @@ def _by_partition(messages: Messages) -> dict[int, Messages]:
     for record in messages:
         parts.setdefault(record.partition, []).append(record)
     return dict(parts)
+
+
+def _bites(messages: Messages) -> Iterator[Messages]:
+    """A slice in pieces of so many bytes that the events in them need little memory; single records stay together."""
+    if not isinstance(messages, Slice) or sum(map(len, messages.values)) <= BITE_BYTES:
+        yield messages
+        return
+    first, size = 0, 0
+    for place, value in enumerate(messages.values):
+        if size and size + len(value) > BITE_BYTES:
+            yield _stretch(messages, first, place)
+            first, size = place, 0
+        size += len(value)
+    yield _stretch(messages, first, len(messages))
+
+
+def _bitten(parts: Iterable[Messages]) -> Iterator[Messages]:
+    for part in parts:
+        yield from _bites(part)
+
+
+def _stretch(messages: Slice, first: int, end: int) -> Slice:
+    columns = (messages.offsets[first:end], messages.arrived_ms[first:end], messages.values[first:end])
+    return Slice(messages.topic, messages.partition, *columns)
 
 
 def copied(parts: Parts) -> Parts:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -14,7 +15,7 @@ from store.store import Store
 from streams import keeper as keeper_module
 from streams.keeper import Keeper
 from streams.metrics import Metrics
-from streams.records import Record, Refused
+from streams.records import Record, Refused, Slice
 from tests.streams.events import HOUR, MINUTE, NOON, NOTEBOOK, Log, gpu, idle_gpu, nano_usd, pipeline, usage
 
 SAMPLE_NANO_USD = 33_333_333
@@ -479,3 +480,24 @@ def test_a_partition_that_was_lost_is_not_claimed_again_by_the_messages_that_fol
     asyncio.run(scene())
 
     assert spent(store) == 15 * SAMPLE_NANO_USD
+
+
+def test_a_slice_of_large_messages_is_taken_in_bites_and_every_message_once(store, monkeypatch):
+    monkeypatch.setattr(keeper_module, "BITE_BYTES", 2 * len(json.dumps([gpu()] * 2)))
+    values = [json.dumps([gpu(NOON + number * MINUTE)] * 2).encode() for number in range(9)]
+    arrived_ms = round((NOON + HOUR).timestamp() * 1000)
+    one = Slice("gpu.samples", 0, list(range(9)), [arrived_ms] * 9, values)
+
+    bites = list(keeper_module._bites(one))
+
+    assert [offset for bite in bites for offset in bite.offsets] == list(range(9))
+    assert [value for bite in bites for value in bite.values] == values
+    assert [len(bite) for bite in bites] == [2, 2, 2, 2, 1]
+
+    async def scene() -> None:
+        kept = keeper(store)
+        await kept.assigned({0})
+        await kept.handle(one)
+
+    asyncio.run(scene())
+    assert spent(store) == 9 * SAMPLE_NANO_USD
