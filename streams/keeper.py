@@ -8,7 +8,7 @@ says so; it lets nothing go. A keeper that lost a partition is fenced by the sto
 import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
@@ -31,7 +31,8 @@ from streams.gaps import Log
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.poison import PoisonGuard, PoisonLimit, Trip
-from streams.records import Messages, Record, Refused, Slice
+from streams.portions import after_seek, bites, bitten, by_partition, leave_out
+from streams.records import Messages, Refused
 
 log = structlog.get_logger()
 
@@ -45,7 +46,6 @@ FOLLOW_EVERY_S = 5.0
 COMMIT_SHARE_RATIO = 0.1  # of the time that is spent on commits; one for a notice is never put off
 MOST_GAPS_NAMED = 20
 BESIDE_BYTES = 16 * 1024 * 1024  # of a snapshot that is copied, so that it can be written while messages are taken
-BITE_BYTES = 4 * 1024 * 1024  # of messages that are decoded at a time
 LET_GO_S = 2.0  # for a commit that is under way when a partition is given up
 MOST_PUT_OFF = 10.0  # times the usual interval
 
@@ -202,7 +202,7 @@ class Keeper:
         Raises Fenced where another owner has taken the partition: it may stand elsewhere than what is handed over here,
         so that it is taken back by `assigned` alone.
         """
-        for partition, batch in _by_partition(messages).items():
+        for partition, batch in by_partition(messages).items():
             if partition in self.lost:  # what lies between the new owner's offsets and these messages is not here
                 raise Fenced(f"partition {partition} has another owner; nothing was taken")
             if partition not in self.held:
@@ -238,7 +238,7 @@ class Keeper:
             return
         await self._settle_still(partition, held)
         messages = after_seek(held.left_out, messages)
-        for part in _bites(messages) if held.guard is None else _bitten(held.guard.parts(messages)):
+        for part in bites(messages) if held.guard is None else bitten(held.guard.parts(messages)):
             if partition in self.stopped:
                 leave_out(held.left_out, part)
                 continue
@@ -548,69 +548,9 @@ class Keeper:
             self.metrics.event_time_lag((self.clock() - watermark).total_seconds())
 
 
-def _by_partition(messages: Messages) -> dict[int, Messages]:
-    if isinstance(messages, Slice):
-        return {messages.partition: messages}
-    parts: dict[int, list[Record]] = {}
-    for record in messages:
-        parts.setdefault(record.partition, []).append(record)
-    return dict(parts)
-
-
-def _bites(messages: Messages) -> Iterator[Messages]:
-    """A slice in pieces of so many bytes that the events in them need little memory; single records stay together."""
-    if not isinstance(messages, Slice) or sum(map(len, messages.values)) <= BITE_BYTES:
-        yield messages
-        return
-    first, size = 0, 0
-    for place, value in enumerate(messages.values):
-        if size and size + len(value) > BITE_BYTES:
-            yield _stretch(messages, first, place)
-            first, size = place, 0
-        size += len(value)
-    yield _stretch(messages, first, len(messages))
-
-
-def _bitten(parts: Iterable[Messages]) -> Iterator[Messages]:
-    for part in parts:
-        yield from _bites(part)
-
-
-def _stretch(messages: Slice, first: int, end: int) -> Slice:
-    columns = (messages.offsets[first:end], messages.arrived_ms[first:end], messages.values[first:end])
-    return Slice(messages.topic, messages.partition, *columns)
-
-
 def copied(parts: Parts) -> Parts:
     """Parts that stay as they are whatever is taken next."""
     return {name: bytes(body) if isinstance(body, memoryview) else body for name, body in parts.items()}
-
-
-def leave_out(left_out: dict[str, int], messages: Messages) -> None:
-    """Note the first message of each topic that has to be read again."""
-    if isinstance(messages, Slice):
-        if len(messages):
-            left_out.setdefault(messages.topic, messages.offsets[0])
-        return
-    for record in messages:
-        left_out.setdefault(record.topic, record.offset)
-
-
-def after_seek(left_out: dict[str, int], messages: Messages) -> Messages:
-    """The messages less those that lie beyond what was left out: the transport has not gone back to that yet."""
-    if not left_out or not len(messages):
-        return messages
-    if isinstance(messages, Slice):
-        if messages.offsets[0] > left_out.get(messages.topic, messages.offsets[0]):
-            return Slice(messages.topic, messages.partition, [], [], [])
-        left_out.pop(messages.topic, None)
-        return messages
-    kept = []
-    for record in messages:
-        if record.offset <= left_out.get(record.topic, record.offset):
-            left_out.pop(record.topic, None)
-            kept.append(record)
-    return kept
 
 
 def _logs_by_partition(logs: Iterable[Log]) -> dict[int, list[Log]]:

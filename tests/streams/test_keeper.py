@@ -13,6 +13,7 @@ from store.errors import AlreadyOpen, Fenced, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.store import Store
 from streams import keeper as keeper_module
+from streams import portions
 from streams.keeper import Keeper
 from streams.metrics import Metrics
 from streams.records import Record, Refused, Slice
@@ -483,12 +484,12 @@ def test_a_partition_that_was_lost_is_not_claimed_again_by_the_messages_that_fol
 
 
 def test_a_slice_of_large_messages_is_taken_in_bites_and_every_message_once(store, monkeypatch):
-    monkeypatch.setattr(keeper_module, "BITE_BYTES", 2 * len(json.dumps([gpu()] * 2)))
+    monkeypatch.setattr(portions, "BITE_BYTES", 2 * len(json.dumps([gpu()] * 2)))
     values = [json.dumps([gpu(NOON + number * MINUTE)] * 2).encode() for number in range(9)]
     arrived_ms = round((NOON + HOUR).timestamp() * 1000)
     one = Slice("gpu.samples", 0, list(range(9)), [arrived_ms] * 9, values)
 
-    bites = list(keeper_module._bites(one))
+    bites = list(portions.bites(one))
 
     assert [offset for bite in bites for offset in bite.offsets] == list(range(9))
     assert [value for bite in bites for value in bite.values] == values
