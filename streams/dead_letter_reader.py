@@ -6,10 +6,11 @@ Headers that are missing, or hold something else, make no letter unreadable: it 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from msgspec import Struct
 
 from store.facts import UNREADABLE, RejectRow
@@ -19,6 +20,7 @@ from streams.topics import BOOTSTRAP_TIMEOUT_S, MAX_MESSAGE_BYTES, KafkaUnreacha
 
 MAX_REJECT_BYTES = 65_536  # of an event that is set aside; one that is as long may have been longer
 DELIVERY_TIMEOUT_S = 60.0
+SILENCE_S = 30.0  # after which a broker that sends nothing more counts as gone
 OWN_CLASS = "emberwatch."
 
 
@@ -66,13 +68,31 @@ def read_letters(
                 else:
                     found = consumer.offsets_for_times({place: int(since.timestamp() * 1000)})[place]
                     consumer.seek(place, end if found is None else found.offset)
-                while consumer.position(place) < end:
-                    for record in consumer.poll(timeout_ms=1000, max_records=2000).get(place, []):
-                        letter = _letter(record)
-                        if record.offset < end and wanted(letter):
-                            yield letter
+                for record in records_until(consumer, place, end):
+                    letter = _letter(record)
+                    if wanted(letter):
+                        yield letter
     except KafkaError as error:
         raise KafkaUnreachable(bootstrap, f"read {topic}", error) from error
+
+
+def records_until(
+    consumer: Any,
+    place: TopicPartition,
+    end: int,
+    *,
+    silence_s: float = SILENCE_S,
+    clock: Callable[[], float] = monotonic,
+) -> Iterator[Any]:
+    """The records of a place up to an offset. Raises KafkaTimeoutError where none comes for so long."""
+    position, heard_s = consumer.position(place), clock()
+    while position < end:
+        yield from (one for one in consumer.poll(timeout_ms=1000, max_records=2000).get(place, []) if one.offset < end)
+        before, position = position, consumer.position(place)
+        if position > before:
+            heard_s = clock()
+        elif clock() - heard_s > silence_s:
+            raise KafkaTimeoutError(f"nothing came for {silence_s:.0f} s, at offset {position} of {end}")
 
 
 def put_back(letters: Sequence[Letter], *, bootstrap: str, login: KafkaLogin = NO_LOGIN) -> Mapping[str, int]:
