@@ -27,7 +27,9 @@ class Point(StrEnum):
     AFTER_COMMIT = "after_commit"  # the store has it, the transport does not know
     NOTICE_CLAIMED = "notice_claimed"  # marked as being sent, not sent
     NOTICE_SENT = "notice_sent"  # the channel has answered, the outbox does not know
-    ACTION_PROPOSED = "action_proposed"  # and not executed
+    ACTION_WARNED = "action_warned"  # the step is stored, its notices are not sent
+    ACTION_PROPOSED = "action_proposed"  # and not looked at again
+    ACTION_RECHECKED = "action_rechecked"  # and not executed
     ORDER_TAKEN = "order_taken"  # the receiver has answered, nothing here knows
     IN_DIGEST = "in_digest"  # the week is marked as told, its notices are not written, the transaction is open
 

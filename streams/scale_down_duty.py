@@ -35,6 +35,11 @@ RECENT = timedelta(days=1)
 OWN_WITHIN = timedelta(hours=1)  # seen so shortly before the order, an accelerator was one that it is about
 SPLIT_WITHIN = timedelta(hours=3)
 AHEAD_S = 60.0  # telemetry may be so far ahead of our clock; what is further ahead says nothing of now
+STEP_POINTS = {
+    ActionStep.WARNED: Point.ACTION_WARNED,
+    ActionStep.PROPOSED: Point.ACTION_PROPOSED,
+    ActionStep.RECHECKED: Point.ACTION_RECHECKED,
+}
 FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
 
 
@@ -219,8 +224,8 @@ class ScaleDownDuty:
             "action_step", action_id=action.action_id, workload=action.workload, step=str(action.step),
             mode=str(action.mode), reason=str(decision.reason), usd_per_hour=action.usd_per_hour,
         )  # fmt: skip
-        if action.step is ActionStep.PROPOSED:
-            reach(Point.ACTION_PROPOSED)
+        if action.step in STEP_POINTS:
+            reach(STEP_POINTS[action.step])
         return True
 
     def _order(self, action: Action) -> Notice:
