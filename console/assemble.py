@@ -21,6 +21,7 @@ from alerts.messages import title
 from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from alerts.secrets import Secret
 from alerts.targets.webhook import WebhookTarget
 from console import settings_people as people
@@ -53,7 +54,7 @@ from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit
 from streams.pricing import Pricer
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
@@ -251,7 +252,9 @@ def duties(
             allow_insecure_loopback=target.allow_insecure_loopback,
         )
         name = TARGET_PREFIX + TARGET
-        ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
+        ways[name] = TargetChannel(
+            name, webhook, still_idle=acting.still_idle, may_have_acted=acting.may_have_acted, clock=clock
+        )
     slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
     mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
     return Duties(

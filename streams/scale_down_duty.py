@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from msgspec import Struct, json
+from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.action_messages import action_title
 from alerts.action_notices import action_notices
 from alerts.incidents import Incident
-from alerts.notices import Notice, Reason
+from alerts.notices import Notice
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Traces
+from alerts.scale_down_orders import TARGET_PREFIX, orders
 from alerts.scale_down_proof import ACCELERATORS_LEFT
 from alerts.scale_down_steps import decide, still_right
 from detectors.findings import Kind
@@ -28,7 +29,6 @@ from streams.metrics import BREAKER, Metrics
 
 log = structlog.get_logger()
 
-TARGET_PREFIX = "target:"
 FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
@@ -167,6 +167,17 @@ class ScaleDownDuty:
             order_delivered=self._delivered(action, ActionStep.EXECUTED, channel_prefix=TARGET_PREFIX),
         )
 
+    def may_have_acted(self, action: Action) -> bool:
+        """Whether the order to stop may have reached the target: only then is there something to bring back.
+
+        An order that was refused at its first attempt never left, or was turned down.
+        """
+        return any(
+            entry.state is State.DELIVERED or entry.attempts > 1
+            for entry in self.store.notices(50, subject_id=action.action_id)
+            if entry.notice.step == ActionStep.EXECUTED and entry.notice.channel.startswith(TARGET_PREFIX)
+        )
+
     def _delivered(self, action: Action, step: ActionStep, channel_prefix: str) -> bool:
         return any(
             entry.state is State.DELIVERED
@@ -215,8 +226,7 @@ class ScaleDownDuty:
         status: StatusRow | None,
     ) -> bool:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
-        if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
-            notices = [*notices, self._order(action)]
+        notices = [*notices, *orders(action, self.policy.target)]
         stopped = [_without_accelerators(status)] if status is not None and _all_gone(action, status) else []
         if not self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped):
             return False
@@ -227,21 +237,6 @@ class ScaleDownDuty:
         if action.step in STEP_POINTS:
             reach(STEP_POINTS[action.step])
         return True
-
-    def _order(self, action: Action) -> Notice:
-        """What goes to the target; its id makes a second delivery harmless."""
-        return Notice(
-            notice_id=f"{action.action_id}:execute",
-            channel=TARGET_PREFIX + (self.policy.target or ""),
-            subject="action",
-            subject_id=action.action_id,
-            transition=action.transition,
-            step=ActionStep.EXECUTED,
-            reason=Reason.ACTION_DONE,
-            title=action_title(action),
-            at=action.at,
-            body=json.encode(action),
-        )
 
 
 def _all_gone(action: Action, status: StatusRow) -> bool:

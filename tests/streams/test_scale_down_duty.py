@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from alerts.channels.recorder import RecorderChannel
 from alerts.matching import Matcher, Op
 from alerts.scale_down import ActionStep, Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from alerts.scale_down_steps import undo
 from alerts.secrets import Secret
 from alerts.targets.webhook import WebhookTarget
@@ -20,7 +21,7 @@ from store.outbox import State
 from store.store import Store
 from streams.delivery import Delivery
 from streams.metrics import Metrics
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.targets import TargetChannel
 from tests.store.samples import CHAT, incident, ledger_row
 from tests.streams.events import HOUR, MINUTE, NOON, router
@@ -50,7 +51,13 @@ class World:
         webhook = WebhookTarget(url=receiver.url, secrets=(Secret(SECRET),), allow_insecure_loopback=True)
         ways: dict[str, Any] = {
             "recorder": RecorderChannel("recorder", self.told.append),
-            TARGET: TargetChannel(TARGET, webhook, still_idle=self.duty.still_idle, clock=lambda: self.now),
+            TARGET: TargetChannel(
+                TARGET,
+                webhook,
+                still_idle=self.duty.still_idle,
+                may_have_acted=self.duty.may_have_acted,
+                clock=lambda: self.now,
+            ),
         }
         self.delivery = Delivery(self.store, ways, lambda: self.now, "me")
         self.controls = StoreControls(self.store, router(), self.policy, lambda: self.now)
@@ -530,3 +537,35 @@ def test_a_reason_that_stays_the_same_is_written_once(receiver):
     here.go_on(here.now + HOUR)
 
     assert (the_action(here).waiting, noted) == ("not_approved", [])
+
+
+def test_what_was_stopped_is_brought_back_once_though_all_is_paused_and_is_left_alone_for_a_day(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    assert here.controls.approve(the_action(here).action_id, "web:ann")
+    here.go_on(here.now + 10 * MINUTE)
+    assert the_action(here).step is ActionStep.EXECUTED
+    here.store.set_paused(True, by="ann", at=here.now)
+
+    assert here.controls.undo(the_action(here).action_id, "web:ann")
+    assert not here.controls.undo(the_action(here).action_id, "web:ann")
+    for _ in range(3):
+        here.delivery.deliver_due()
+
+    assert [request.type for request in receiver.executed] == ["scale_down.execute", "scale_down.undo"]
+    assert len(receiver.received[f"{the_action(here).action_id}_undo"]) == 1
+    action = the_action(here)
+    assert (action.step, action.reason, action.approved_by) == (ActionStep.UNDONE, "undone_by_person", "web:ann")
+
+
+def test_an_order_that_was_taken_back_before_it_left_brings_nothing_back(receiver):
+    here = world(receiver)
+    deliver = here.delivery.deliver_due
+    ordered(here)
+    assert here.controls.undo(the_action(here).action_id, "web:ann")
+    for _ in range(3):
+        deliver()
+
+    assert receiver.requests_seen == 0
+    states = [entry.state for entry in here.store.notices(100, channel=TARGET)]
+    assert states == [State.REFUSED, State.REFUSED]
