@@ -42,6 +42,8 @@ DOCUMENTED = {
     "actions approve": {"--by", "--config"},
     "actions keep": {"--by", "--config"},
     "actions undo": {"--by", "--config"},
+    "webhook vectors": set(),
+    "webhook verify": {"--at", "--secret-file"},
     "config check": set(),
     "config schema": set(),
     "digest": {"--config"},
