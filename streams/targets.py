@@ -2,16 +2,29 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import DecodeError, ValidationError, json
 
 from alerts.notices import Notice, Outcome, Receipt
 from alerts.scale_down import Action, ActionStep
-from alerts.targets.webhook import WebhookTarget
 from store.failpoints import Point, reach
 
 StillIdle = Callable[[Action, datetime], bool]
 MayHaveActed = Callable[[Action], bool]
+
+
+class Target(Protocol):
+    """What carries orders out. It never raises for what the other side answers."""
+
+    def execute(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
+        """Scale down."""
+
+    def undo(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
+        """Bring back."""
+
+    def find(self, action: Action, *, undone: bool) -> Receipt:
+        """Whether an order has been carried out: DELIVERED; RETRY if it may be given again; AMBIGUOUS if unknown."""
 
 
 class TargetChannel:
@@ -20,7 +33,7 @@ class TargetChannel:
     def __init__(
         self,
         name: str,
-        target: WebhookTarget,
+        target: Target,
         *,
         still_idle: StillIdle,
         may_have_acted: MayHaveActed,
@@ -60,5 +73,9 @@ class TargetChannel:
         return receipt
 
     def find(self, notice: Notice, reference: str | None) -> Receipt:
-        """Sending again is safe: the receiver acts once for an id."""
-        return Receipt(outcome=Outcome.RETRY)
+        """Ask the target whether it was done."""
+        try:
+            action = json.decode(notice.body, type=Action)
+        except (DecodeError, ValidationError):
+            return Receipt(outcome=Outcome.REFUSED, detail="the order's body cannot be read")
+        return self._target.find(action, undone=action.step is ActionStep.UNDONE)
