@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 from faust.types import TP
 
-from streams.app import Consumption, KafkaSettings, build_app
+from streams.client import Client
 from streams.gaps import Log
 from streams.pieces import Piece
+from streams.reading import Reading
 from streams.records import Messages, Refused, Slice
+from streams.taking import Taking
 
 TOPIC, PLACE = "gpu.samples", ("gpu.samples", 0)
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
-class Taking:
+class Noting:
     """A handler that notes the offsets it is given."""
 
     def __init__(self) -> None:
@@ -77,55 +78,50 @@ def piece(first: int, after: int) -> Piece:
     )
 
 
-def reading(
-    tmp_path: Path, handler: Taking, log: HeldLog, at: int, transport: Literal["slices", "stock"] = "slices"
-) -> Consumption:
-    """A consumption that stands at this offset, of a worker that never starts."""
-    settings = KafkaSettings(bootstrap="kafka-1:9092", transport=transport)
-    made = Consumption(build_app(settings, tmp_path), settings, handler, clock=lambda: NOON)
-    made._app = SimpleNamespace(consumer=log)  # type: ignore[assignment]
-    made._generation, made._next = 1, {PLACE: at}
-    return made
+def reading(handler: Noting, log: HeldLog, at: int, *, sliced: bool = True) -> Taking:
+    """What takes pieces, and stands at this offset."""
+    client = Client(SimpleNamespace(consumer=log), {TOPIC: TOPIC})
+    return Taking(client, Reading(generation=1, next={PLACE: at}), handler, clock=lambda: NOON, sliced=sliced)
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scene)
 
 
-def test_pieces_on_their_way_twice_do_not_pass_for_the_next_ones_while_the_log_holds_more(tmp_path: Path) -> None:
+def test_pieces_on_their_way_twice_do_not_pass_for_the_next_ones_while_the_log_holds_more() -> None:
     async def scene() -> None:
-        handler, log = Taking(), HeldLog(first=0)
-        one = reading(tmp_path, handler, log, at=5)
+        handler, log = Noting(), HeldLog(first=0)
+        one = reading(handler, log, at=5)
         for each in (piece(20, 23), piece(20, 23), piece(5, 20), piece(20, 23)):
-            await one._hand_on(TOPIC, 0, each)
+            await one.hand_on(PLACE, each)
         assert handler.offsets == list(range(5, 23))
         assert (log.sought, log.next, handler.begun) == ([5, 5], 23, [])
 
     run(scene())
 
 
-def test_what_the_log_no_longer_holds_is_booked_and_reading_goes_on_at_its_start(tmp_path: Path) -> None:
+def test_what_the_log_no_longer_holds_is_booked_and_reading_goes_on_at_its_start() -> None:
     async def scene() -> None:
-        handler, log = Taking(), HeldLog(first=12)
-        one = reading(tmp_path, handler, log, at=5)
-        await one._hand_on(TOPIC, 0, piece(30, 33))
-        await one._hand_on(TOPIC, 0, piece(12, 30))
+        handler, log = Noting(), HeldLog(first=12)
+        one = reading(handler, log, at=5)
+        await one.hand_on(PLACE, piece(30, 33))
+        await one.hand_on(PLACE, piece(12, 30))
         assert handler.offsets == list(range(12, 30))
         assert (log.sought, log.next, handler.begun) == ([5], 30, [12])
 
     run(scene())
 
 
-def test_single_messages_of_a_resumed_partition_go_on_over_a_hole(tmp_path: Path) -> None:
+def test_single_messages_of_a_resumed_partition_go_on_over_a_hole() -> None:
     async def scene(first_held: int, hole_to: int) -> None:
-        handler, log = Taking(), HeldLog(first=first_held)
-        one = reading(tmp_path, handler, log, at=5, transport="stock")
+        handler, log = Noting(), HeldLog(first=first_held)
+        one = reading(handler, log, at=5, sliced=False)
         handler.stopped = {0: "poison"}
-        await one._hand_on(TOPIC, 0, piece(5, 9))
+        await one.hand_on(PLACE, piece(5, 9))
         handler.stopped = {}
         await one.go_on()
         for each in (piece(30, 33), piece(hole_to, 20), piece(20, 33), piece(hole_to, 20), piece(20, 33)):
-            await one._hand_on(TOPIC, 0, each)
+            await one.hand_on(PLACE, each)
         assert handler.offsets == list(range(hole_to, 33))
 
     run(scene(0, 7))  # a mark of a transaction, or compacted

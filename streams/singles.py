@@ -1,0 +1,40 @@
+"""Single messages, as Faust's own transport hands them over: withheld from its acknowledgement, and made pieces."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from streams.pieces import Piece
+
+
+class Message(Protocol):
+    """A message as Faust has it."""
+
+    partition: int
+    offset: int
+    timestamp: float
+    value: Any
+    generation_id: Any
+    acked: bool
+
+
+def withhold(messages: Sequence[Message]) -> None:
+    """Keep Faust from committing these: to it, they look acknowledged already."""
+    for message in messages:
+        message.acked = True
+
+
+def give_free(messages: Sequence[Message]) -> None:
+    """Let Faust acknowledge these when the slice ends, and so move Kafka's committed offset."""
+    for message in messages:
+        message.acked = False
+
+
+def piece_of(messages: Sequence[Message]) -> Piece:
+    """Messages that arrived one by one, as columns."""
+    return Piece(
+        first=messages[0].offset,
+        after=messages[-1].offset + 1,
+        offsets=[message.offset for message in messages],
+        stamped_ms=[round((message.timestamp or 0.0) * 1000) for message in messages],
+        values=[message.value or b"" for message in messages],
+    )
