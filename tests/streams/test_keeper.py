@@ -12,8 +12,7 @@ from detectors.findings import Kind
 from store.errors import AlreadyOpen, Fenced, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.store import Store
-from streams import keeper as keeper_module
-from streams import portions
+from streams import patience, portions
 from streams.keeper import Keeper
 from streams.metrics import Metrics
 from streams.records import Record, Refused, Slice
@@ -55,7 +54,7 @@ AWAY = StoreUnavailable("the database can't be used just now")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again without waiting."""
-    monkeypatch.setattr(keeper_module, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(patience, "LONGEST_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def test_a_store_that_is_away_is_waited_for_and_nothing_is_lost(flaky, store):
 
 
 def test_what_was_interrupted_while_the_store_was_away_is_written_when_it_is_back(flaky, store, monkeypatch):
-    monkeypatch.setattr(keeper_module, "LONGEST_WAIT_S", 60.0)
+    monkeypatch.setattr(patience, "LONGEST_WAIT_S", 60.0)
 
     async def scene() -> None:
         one = keeper(flaky)

@@ -15,7 +15,7 @@ from alerts.routing import Router
 from detectors.findings import Cause, Kind
 from store.facts import RejectCount
 from store.store import Store
-from streams import keeper as keeper_module
+from streams import stops
 from streams.embedded import Embedded
 from streams.gaps import Log
 from streams.keeper import Keeper
@@ -33,7 +33,7 @@ BAD = b'{"type": "gpu_sample", "at": '
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for what was resumed at every tick."""
-    monkeypatch.setattr(keeper_module, "RESUMED_EVERY_S", 0.0)
+    monkeypatch.setattr(stops, "RESUMED_EVERY_S", 0.0)
 
 
 @pytest.fixture
