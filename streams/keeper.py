@@ -273,11 +273,14 @@ class Keeper:
             held = self.held.get(partition)
             if held is None:
                 continue
-            async with held.lock:  # its stop is in the store once this is free
+            async with held.lock:
                 if self.held.get(partition) is not held:
                     continue
                 try:
+                    await self._commits.write(held)  # its stop among it, if nobody has waited for that
                     await self._stops.take_up(held)
+                except Fenced:
+                    continue  # said and dropped already
                 except StoreUnavailable as error:
                     log.warning("store_unavailable", reason=str(error))
                     return

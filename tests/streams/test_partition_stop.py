@@ -272,6 +272,40 @@ def test_the_time_of_a_stopped_partition_stands_still(store: Store) -> None:
     assert before == after
 
 
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_stop_whose_writing_nobody_waited_for_is_settled_by_the_next_tick(store: Store, is_taken: bool) -> None:
+    class Slow:
+        """A store in which a stop takes long to be written."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def commit(self, *what: Any, **how: Any) -> None:
+            assert may_write.wait(60.0)
+            store.commit(*what, **how)
+
+    may_write, slow = Event(), Slow()
+
+    async def scene() -> tuple[list[int], list[int], set[int]]:
+        one = keeper(slow)
+        await one.assigned({0})
+        reading = asyncio.ensure_future(one.handle(piece([BAD] * 11)))
+        while not one.stopped:
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        if is_taken:
+            store.claim_partition(0, "other", NOON)
+        ticking = asyncio.ensure_future(one.tick())
+        await asyncio.wait({ticking}, timeout=0.2)
+        may_write.set()
+        await ticking
+        return list(one.held), list(one.stopped), one.lost
+
+    assert asyncio.run(scene()) == (([], [], {0}) if is_taken else ([0], [0], set()))
+    assert len(store.stops()) == (0 if is_taken else 1)
+
+
 def test_dead_letters_are_counted_in_the_store_by_hour_and_fault_once_each(store: Store) -> None:
     letters: list[Any] = []
 
