@@ -203,15 +203,26 @@ class Keeper:
         return self._stops.in_words()
 
     async def refuse(self, refused: Refused) -> None:
-        """Put on record that these messages can't be had, and read on behind them."""
+        """Put on record that these messages can't be had, and read on behind them, unless the limit is passed."""
         held = self.held.get(refused.partition)
         if held is None:  # its next owner comes upon them too
             return
         async with held.lock:
-            if self.held.get(refused.partition) is held:
-                held.pipeline.refuse(refused)
-                held.uncommitted += 1
-                await self._commits.if_due(held)
+            if self.held.get(refused.partition) is not held:
+                return
+            if refused.partition in self.stopped:
+                held.left_out.setdefault(refused.topic, refused.first)
+                return
+            if refused.last < held.pipeline.offsets.get(refused.topic, 0):  # on record already
+                return
+            await self._commits.settle_still(held)
+            held.pipeline.refuse(refused)
+            held.uncommitted += 1
+            trip = None if held.guard is None else held.guard.judge_refused(refused)
+            if trip is not None:
+                self._stops.stop(held, trip)
+                await self._commits.write(held)
+            await self._commits.if_due(held)
 
     async def _read(self, held: Held, messages: Messages) -> None:
         """Observe messages as far as the limit allows; what a stopped partition is handed is left for later."""

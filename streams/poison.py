@@ -12,7 +12,7 @@ from msgspec import DecodeError, Struct
 
 from store.facts import RejectRow
 from streams.formats.native import elements
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 
 
 class PoisonLimit(Struct, frozen=True, kw_only=True):
@@ -81,6 +81,11 @@ class Poison:
         return passed
 
     @property
+    def most_of_interest(self) -> int:
+        """So many bad ones in a row count as much as any larger number of them."""
+        return self.allowance + self.limit.window + self.limit.max_in_a_row + 1
+
+    @property
     def _most(self) -> int:
         return int(self.limit.max_ratio * self.limit.window)
 
@@ -115,9 +120,22 @@ class PoisonGuard:
         passed = self._count(part).take(len(part), _bad_places(part, rejects) if rejects else ())
         if passed is None:
             return None
-        place, bad, of = passed
-        offset, arrived_ms = _place(part, place)
-        topic = part.topic if isinstance(part, Slice) else part[place].topic
+        offset, arrived_ms = _place(part, passed[0])
+        topic = part.topic if isinstance(part, Slice) else part[passed[0]].topic
+        return self._trip(topic, offset, arrived_ms, passed)
+
+    def judge_refused(self, refused: Refused) -> Trip | None:
+        """Count messages that can't be had, every one of them as a bad one; returns what passed the limit, or None."""
+        count = self._count_of(refused.topic)
+        number = min(refused.last - refused.first + 1, count.most_of_interest)  # a damaged batch may claim billions
+        passed = count.take(number, range(number))
+        if passed is None:
+            return None
+        arrived_ms = round(refused.at.timestamp() * 1000)
+        return self._trip(refused.topic, refused.first + passed[0], arrived_ms, passed)
+
+    def _trip(self, topic: str, offset: int, arrived_ms: int, passed: tuple[int, int, int]) -> Trip:
+        _, bad, of = passed
         how = "messages in a row" if bad == of else f"of the latest {of:,} messages"
         most = f"{self.limit.max_in_a_row:,}" if bad == of else f"{100 * self.limit.max_ratio:g} %"
         return Trip(
@@ -130,7 +148,10 @@ class PoisonGuard:
         )
 
     def _count(self, run: Messages) -> Poison:
-        topic = "" if self.together else run.topic if isinstance(run, Slice) else run[0].topic
+        return self._count_of(run.topic if isinstance(run, Slice) else run[0].topic)
+
+    def _count_of(self, name: str) -> Poison:
+        topic = "" if self.together else name
         if topic not in self._counts:
             self._counts[topic] = Poison(self.limit, self.allowance)
         return self._counts[topic]

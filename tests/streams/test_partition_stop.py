@@ -21,7 +21,7 @@ from streams.gaps import Log
 from streams.keeper import Keeper
 from streams.metrics import Metrics
 from streams.poison import PoisonLimit
-from streams.records import Slice
+from streams.records import Refused, Slice
 from tests.streams.events import HOUR, MINUTE, NOON, encoded, gpu, nano_usd, pipeline
 
 ROUTER = Router([], ("oncall",), title)
@@ -270,6 +270,34 @@ def test_the_time_of_a_stopped_partition_stands_still(store: Store) -> None:
 
     before, after = asyncio.run(scene())
     assert before == after
+
+
+def test_batches_that_cannot_be_read_stop_a_partition_too_and_are_put_on_record_once(store: Store) -> None:
+    damaged = Refused("gpu.samples", 0, first=5, last=15, at=NOON, reason="the batch is damaged")
+    behind = Refused("gpu.samples", 0, first=18, last=19, at=NOON, reason="the batch is damaged")
+
+    async def scene() -> tuple[dict[str, int], dict[str, int], list[int]]:
+        one = keeper(store)
+        await one.assigned({0})
+        await one.handle(piece(good(0, 5)))
+        await one.refuse(damaged)
+        assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 16}
+        one.held[0].epoch += 1
+        await one.refuse(behind)  # it was on its way
+        left_out = one.left_out(0)
+        assert resume(store)
+        await one.tick()
+        one.read_from("gpu.samples", 0, 5)
+        await one.refuse(damaged)  # what it stopped at is handed over again
+        await one.handle(piece(good(5, 7), first=16))
+        await one.refuse(behind)
+        await one.flush()
+        return left_out, one.next_offsets(0), list(one.stopped)
+
+    assert asyncio.run(scene()) == ({"gpu.samples": 18}, {"gpu.samples": 20}, [])
+    assert sorted((row.offset, row.fault) for row in store.rejects(None)) == [(5, "unreadable"), (18, "unreadable")]
+    assert spent(store) == 7 * SAMPLE_NANO_USD
+    assert [one.cause for one in store.list_incidents(10)] == [Cause.POISON]
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
