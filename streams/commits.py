@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from store.errors import AlreadyOpen, Fenced, StoreUnavailable
-from store.facts import Facts, RejectCount, RejectRow
+from store.facts import AllowanceRow, Facts, RejectCount, RejectRow
 from store.failpoints import Point, reach
 from store.progress import COUNTS_KNOWN
 from store.store import Store
@@ -114,6 +114,9 @@ class Commits:
         found = pipeline.drain()
         if self.dead_letters is not None:
             found.reject_counts = self._counted(held, found.rejects)
+        if held.guard is not None and held.guard.allowance != held.allowance:
+            held.allowance = held.guard.allowance
+            found.allowances = [AllowanceRow(partition=held.partition, left=held.allowance)]
         facts, held.unwritten = joined(held.unwritten, found), None
         before, held.pending = held.pending, None
         if before is not None:  # it was interrupted

@@ -40,6 +40,7 @@ class Held(Struct):
     pending: Commit | None = None  # what that writes, until it is written
     watermark: datetime | None = None  # as the store has it
     guard: PoisonGuard | None = None
+    allowance: int = 0  # of the guard, as the store has it or will have it with what is pending
     left_out: dict[str, int] = {}  # while it was stopped: the first message of each topic that has to be read again
     counts: dict[tuple[datetime, str], int] = {}  # events set aside, by hour and fault
 

@@ -47,7 +47,7 @@ class Stops:
 
     def begin(self, held: Held, stop: StopRow | None, allowance: int) -> None:
         """Take up the state of a partition that was claimed: stopped, or with so many bad messages to let through."""
-        held.guard = self._guard(allowance)
+        self._allow(held, allowance)
         if stop is not None:
             self._note(held.partition, stop.reason)
         else:
@@ -88,7 +88,7 @@ class Stops:
         partition = held.partition
         allowance = await asyncio.to_thread(self.store.take_up_resumed, partition, self.clock())
         if allowance is not None:
-            held.guard = self._guard(allowance)
+            self._allow(held, allowance)
             del self.stopped[partition]
             self.metrics.partition_stopped(partition, False)
             log.info("partition_resumed", partition=partition, allowance=allowance)
@@ -107,7 +107,7 @@ class Stops:
         self.metrics.partition_stopped(partition, True)
         log.error("partition_stopped", partition=partition, reason=reason)
 
-    def _guard(self, allowance: int) -> PoisonGuard | None:
-        if self.poison is None:
-            return None
-        return PoisonGuard(self.poison, together=self.together, allowance=allowance)
+    def _allow(self, held: Held, allowance: int) -> None:
+        held.allowance = allowance
+        if self.poison is not None:
+            held.guard = PoisonGuard(self.poison, together=self.together, allowance=allowance)

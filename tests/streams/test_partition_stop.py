@@ -211,6 +211,28 @@ def test_what_was_resumed_while_nobody_held_it_is_let_through_once(store: Store)
     assert len(store.list_incidents(10)) == 2
 
 
+def test_what_is_let_through_outlives_a_crash_and_is_used_up_once(store: Store) -> None:
+    async def scene() -> list[int]:
+        first = keeper(store)
+        await first.assigned({0})
+        await first.handle(piece([BAD] * 11))
+        resume(store, allowance=30)
+        await first.tick()  # it crashes right after
+        second = keeper(store)
+        await second.assigned({0})
+        await second.handle(piece([BAD] * 20, first=11))  # and so does this one
+        third = keeper(store)
+        await third.assigned({0})
+        assert third.next_offsets(0) == {"gpu.samples": 31}
+        await third.handle(piece([BAD] * 20, first=31))
+        stopped = [len(third.stopped)]
+        await third.handle(piece([BAD], first=51))
+        return [*stopped, len(third.stopped)]
+
+    assert asyncio.run(scene()) == [0, 1]
+    assert [stop.allowance for stop in store.stops()] == [0]
+
+
 def test_two_stops_at_the_same_arrival_are_two_incidents(store: Store) -> None:
     async def scene() -> None:
         one = keeper(store)
