@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 import structlog
@@ -22,7 +21,7 @@ from streams.client import Client
 from streams.handler import Handler
 from streams.pieces import Piece
 from streams.reading import Reading
-from streams.singles import Message, give_free, piece_of, withhold
+from streams.singles import Message, give_free, piece_of, runs, withhold
 from streams.taking import Taking
 from streams.topics import topic_ids
 
@@ -83,11 +82,9 @@ class Consumption:
             async with self._gate:
                 # What was read before a rebalance stays withheld: whoever owns it now reads it again.
                 current = [message for message in messages if self._is_current(message.generation_id)]
-                current.sort(key=lambda message: (message.partition, message.offset))
-                for partition, group in groupby(current, key=lambda message: message.partition):
-                    handled = list(group)
-                    if await self._taking.hand_on((topic, partition), piece_of(handled)):
-                        give_free(handled)
+                for run in runs(current):
+                    if await self._taking.hand_on((topic, run[0].partition), piece_of(run)):
+                        give_free(run)
 
     def _is_current(self, generation: int | None) -> bool:
         return not self._closed and generation == self._reading.generation

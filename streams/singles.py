@@ -1,6 +1,6 @@
 """Single messages, as Faust's own transport hands them over: withheld from its acknowledgement, and made pieces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from streams.pieces import Piece
@@ -27,6 +27,23 @@ def give_free(messages: Sequence[Message]) -> None:
     """Let Faust acknowledge these when the slice ends, and so move Kafka's committed offset."""
     for message in messages:
         message.acked = False
+
+
+def runs(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Messages of one partition each, by rising offset, in the order in which they came.
+
+    Where the offsets fall back, the transport has gone back: what came before that is not followed by what comes after,
+    and sorting the two into one would hide whatever lies between them.
+    """
+    parts: dict[int, list[list[Message]]] = {}
+    for message in messages:
+        own = parts.setdefault(message.partition, [])
+        if own and own[-1][-1].offset < message.offset:
+            own[-1].append(message)
+        else:
+            own.append([message])
+    for partition in sorted(parts):
+        yield from parts[partition]
 
 
 def piece_of(messages: Sequence[Message]) -> Piece:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
 
+from streams.app import KafkaSettings, build_app
 from streams.client import Client
+from streams.consumption import Consumption
 from streams.gaps import Log
 from streams.pieces import Piece
 from streams.reading import Reading
@@ -126,3 +129,48 @@ def test_single_messages_of_a_resumed_partition_go_on_over_a_hole() -> None:
 
     run(scene(0, 7))  # a mark of a transaction, or compacted
     run(scene(12, 12))  # expired
+
+
+class Single(SimpleNamespace):
+    """A message as Faust hands it over."""
+
+
+def singles(*offsets: int) -> list[Any]:
+    return [Single(partition=0, offset=at, timestamp=1.0, value=b"{}", generation_id=1, acked=False) for at in offsets]
+
+
+def consuming(tmp_path: Path, handler: Noting, log: HeldLog, at: int) -> Consumption:
+    """What takes single messages, of a worker that never starts, and stands at this offset."""
+    settings = KafkaSettings(bootstrap="kafka-1:9092", transport="stock")
+    one = Consumption(build_app(settings, tmp_path), settings, handler, clock=lambda: NOON)
+    one._client._app = SimpleNamespace(consumer=log)
+    one._reading.generation, one._reading.next = 1, {PLACE: at}
+    return one
+
+
+def test_single_messages_fetched_before_the_transport_went_back_hide_no_hole_in_one_slice(tmp_path: Path) -> None:
+    async def scene() -> None:
+        handler, log = Noting(), HeldLog(first=0)
+        one = consuming(tmp_path, handler, log, at=5)
+        handler.stopped = {0: "poison"}
+        await one._take(TOPIC, singles(*range(5, 9)))
+        handler.stopped = {}
+        await one.go_on()
+        mixed = singles(*range(30, 33), *range(5, 20))  # the first three were on their way
+        await one._take(TOPIC, mixed)
+        assert handler.offsets == list(range(5, 20))
+        assert [message.offset for message in mixed if not message.acked] == list(range(5, 20))
+        await one._take(TOPIC, singles(*range(5, 33)))
+        assert handler.offsets == list(range(5, 33))
+
+    run(scene())
+
+
+def test_messages_that_come_twice_in_one_slice_are_handed_on_once(tmp_path: Path) -> None:
+    async def scene() -> None:
+        handler, log = Noting(), HeldLog(first=0)
+        one = consuming(tmp_path, handler, log, at=5)
+        await one._take(TOPIC, singles(*range(5, 9), *range(5, 12)))
+        assert handler.offsets == list(range(5, 12))
+
+    run(scene())
