@@ -176,10 +176,7 @@ def _runs(messages: Messages, together: bool) -> Iterator[Messages]:
 def _cut(messages: Messages, first: int, end: int) -> Messages:
     if first == 0 and end == len(messages):
         return messages
-    if isinstance(messages, Slice):
-        columns = (messages.offsets[first:end], messages.arrived_ms[first:end], messages.values[first:end])
-        return Slice(messages.topic, messages.partition, *columns)
-    return messages[first:end]
+    return messages.cut(first, end) if isinstance(messages, Slice) else messages[first:end]
 
 
 def _bad_places(part: Messages, rejects: Sequence[RejectRow]) -> list[int]:

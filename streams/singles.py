@@ -12,6 +12,7 @@ class Message(Protocol):
     partition: int
     offset: int
     timestamp: float
+    key: Any
     value: Any
     generation_id: Any
     acked: bool
@@ -54,4 +55,5 @@ def piece_of(messages: Sequence[Message]) -> Piece:
         offsets=[message.offset for message in messages],
         stamped_ms=[round((message.timestamp or 0.0) * 1000) for message in messages],
         values=[message.value or b"" for message in messages],
+        keys=[message.key for message in messages],
     )

@@ -65,18 +65,17 @@ class Taking:
     async def _handle(self, place: Place, piece: Piece, now: datetime) -> None:
         """Hand messages on; where Kafka no longer holds those between two of them, that is booked first."""
         holes = await self._holes(place, piece.offsets)
-        stamped_ms = _arrived_ms(piece.stamped_ms, now)
+        whole = _slice(place, piece, now)
         for begin, end in pairwise(sorted({0, *holes, len(piece.offsets)})):
             if begin in holes:
                 await self._handler.begin([holes[begin]])
-            mine = slice(begin, end)
-            await self._handler.handle(Slice(*place, piece.offsets[mine], stamped_ms[mine], piece.values[mine]))
+            await self._handler.handle(whole.cut(begin, end))
 
     async def _leave_out(self, place: Place, piece: Piece, now: datetime) -> bool:
         """Show the handler what it does not take, so that it knows where to go on; it is read again."""
         self._pause(place)
         if len(piece.offsets):
-            await self._handler.handle(Slice(*place, piece.offsets, _arrived_ms(piece.stamped_ms, now), piece.values))
+            await self._handler.handle(_slice(place, piece, now))
         return False
 
     def _pause(self, place: Place) -> None:
@@ -159,6 +158,10 @@ class Taking:
                 log.warning("kafka_offsets_unknown", reason=str(error), retry_in_s=ASK_AGAIN_S)
                 await asyncio.sleep(ASK_AGAIN_S)
         return None
+
+
+def _slice(place: Place, piece: Piece, now: datetime) -> Slice:
+    return Slice(*place, piece.offsets, _arrived_ms(piece.stamped_ms, now), piece.values, piece.keys)
 
 
 def _arrived_ms(stamped_ms: Sequence[int], now: datetime) -> Sequence[int]:

@@ -136,13 +136,20 @@ class Single(SimpleNamespace):
 
 
 def singles(*offsets: int) -> list[Any]:
-    return [Single(partition=0, offset=at, timestamp=1.0, value=b"{}", generation_id=1, acked=False) for at in offsets]
+    return [
+        Single(partition=0, offset=at, timestamp=1.0, key=b"k", value=b"{}", generation_id=1, acked=False)
+        for at in offsets
+    ]
+
+
+def crashed(code: int) -> None:
+    raise AssertionError(f"ended with {code}")
 
 
 def consuming(tmp_path: Path, handler: Noting, log: HeldLog, at: int) -> Consumption:
     """What takes single messages, of a worker that never starts, and stands at this offset."""
     settings = KafkaSettings(bootstrap="kafka-1:9092", transport="stock")
-    one = Consumption(build_app(settings, tmp_path), settings, handler, clock=lambda: NOON)
+    one = Consumption(build_app(settings, tmp_path), settings, handler, clock=lambda: NOON, die=crashed)
     one._client._app = SimpleNamespace(consumer=log)
     one._reading.generation, one._reading.next = 1, {PLACE: at}
     return one
