@@ -1,9 +1,7 @@
 """A partition with too many unusable messages stops, says so once, and goes on from there when a person says so."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from threading import Event
 from typing import Any
 
 import pytest
@@ -19,14 +17,14 @@ from streams import stops
 from streams.embedded import Embedded
 from streams.gaps import Log
 from streams.keeper import Keeper
-from streams.metrics import Metrics
 from streams.poison import PoisonLimit
 from streams.records import Refused, Slice
-from tests.streams.events import HOUR, MINUTE, NOON, encoded, gpu, nano_usd, pipeline
+from tests.streams import keeping
+from tests.streams.events import HOUR, MINUTE, NOON, encoded, gpu
+from tests.streams.keeping import SAMPLE_NANO_USD, SlowStore, spent
 
 ROUTER = Router([], ("oncall",), title)
 LIMIT = PoisonLimit(max_in_a_row=10, max_ratio=1.0)
-SAMPLE_NANO_USD = 33_333_333
 BAD = b'{"type": "gpu_sample", "at": '
 
 
@@ -36,26 +34,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stops, "RESUMED_EVERY_S", 0.0)
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = Store.open("sqlite://")
-    yield opened
-    opened.close()
-
-
-def keeper(store: Store, **how: Any) -> Keeper:
-    values: dict[str, Any] = {
-        "store": store,
-        "build": lambda partition: pipeline(partition=partition),
-        "owner": "me",
-        "clock": lambda: NOON + HOUR,
-        "metrics": Metrics("test"),
-        "commit_every_s": 0.0,
-        "beside_bytes": 0,
-        "poison": LIMIT,
-        "route": ROUTER.decide,
-    }
-    return Keeper(**{**values, **how})
+def keeper(store: Any, **how: Any) -> Keeper:
+    return keeping.keeper(store, **{"poison": LIMIT, "route": ROUTER.decide, **how})
 
 
 def good(first: int, last: int) -> list[bytes]:
@@ -65,10 +45,6 @@ def good(first: int, last: int) -> list[bytes]:
 def piece(values: list[bytes], first: int = 0, partition: int = 0) -> Slice:
     arrived_ms = round((NOON + HOUR).timestamp() * 1000)
     return Slice("gpu.samples", partition, list(range(first, first + len(values))), [arrived_ms] * len(values), values)
-
-
-def spent(store: Store) -> int:
-    return sum(nano_usd(store.ledger_rows(NOON - 10 * HOUR, NOON + 100 * HOUR)).values())
 
 
 def stopped_metric(one: Keeper, partition: int) -> float | None:
@@ -249,17 +225,7 @@ def test_two_stops_at_the_same_arrival_are_two_incidents(store: Store) -> None:
 
 
 def test_a_stop_that_is_not_written_yet_is_not_taken_for_one_that_has_ended(store: Store) -> None:
-    class Slow:
-        """A store in which time passes while a commit is under way."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
-
-        def commit(self, *what: Any, **how: Any) -> None:
-            done.wait(5.0)
-            store.commit(*what, **how)
-
-    done, slow = Event(), Slow()
+    slow = SlowStore(store)
 
     async def scene() -> dict[int, str]:
         one = keeper(slow)
@@ -270,7 +236,7 @@ def test_a_stop_that_is_not_written_yet_is_not_taken_for_one_that_has_ended(stor
         ticking = asyncio.ensure_future(one.tick())
         for _ in range(100):
             await asyncio.sleep(0)
-        done.set()
+        slow.may_write.set()
         await reading
         await ticking
         return one.stopped
@@ -324,17 +290,7 @@ def test_batches_that_cannot_be_read_stop_a_partition_too_and_are_put_on_record_
 
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_a_stop_whose_writing_nobody_waited_for_is_settled_by_the_next_tick(store: Store, is_taken: bool) -> None:
-    class Slow:
-        """A store in which a stop takes long to be written."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
-
-        def commit(self, *what: Any, **how: Any) -> None:
-            assert may_write.wait(60.0)
-            store.commit(*what, **how)
-
-    may_write, slow = Event(), Slow()
+    slow = SlowStore(store)
 
     async def scene() -> tuple[list[int], list[int], set[int]]:
         one = keeper(slow)
@@ -348,7 +304,7 @@ def test_a_stop_whose_writing_nobody_waited_for_is_settled_by_the_next_tick(stor
             store.claim_partition(0, "other", NOON)
         ticking = asyncio.ensure_future(one.tick())
         await asyncio.wait({ticking}, timeout=0.2)
-        may_write.set()
+        slow.may_write.set()
         await ticking
         return list(one.held), list(one.stopped), one.lost
 
