@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.minute import DeviceMinute, Minute, UnpricedUse, UsageMinute
+from streams.codes import distinct
 
 NAN = float("nan")
 Longs = NDArray[np.int64]
@@ -78,7 +79,7 @@ class _Table:
         winning = np.flatnonzero(at_ms == self.at_ms[rows])
         places, values = rows[winning], [np.asarray(columns[name], dtype=np.float64)[winning] for name in self.latest]
         tied = before[winning] == at_ms[winning]
-        if tied.any() or len(np.unique(places)) != len(places):
+        if tied.any() or len(distinct(places)) != len(places):
             places = np.concatenate([places, places[tied]])
             values = [
                 np.concatenate([column, self.known[name][rows[winning][tied]]])

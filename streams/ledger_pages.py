@@ -5,14 +5,16 @@ squeezed, and opened again when a late event comes; those too old to change are 
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.order import Order
 from store.facts import LedgerRow
+from streams.codes import distinct
 
 Longs = NDArray[np.int64]
 HOUR_MS = 3_600_000
@@ -71,6 +73,7 @@ class LedgerPages:
         self._suffix = f"|p{partition}" if partition else ""
         self._lines: dict[tuple[str, str], int] = {}
         self._names: list[tuple[str, str]] = []
+        self._order = Order()
         self._written_lines = 0
         self._pages: dict[int, _Page] = {}
         self._removed: set[int] = set()
@@ -105,7 +108,7 @@ class LedgerPages:
             self._split(int(lines[place]), int(end_ms[place]), int(span_ms[place]), one)
 
     def _put_all(self, lines: Longs, hours: Longs, amounts: Mapping[str, Longs]) -> None:
-        known = np.unique(hours).tolist()
+        known = distinct(hours)
         for hour in known:
             mine = slice(None) if len(known) == 1 else hours == hour
             page = self._page(hour)
@@ -151,31 +154,35 @@ class LedgerPages:
             if hour <= now_hour - OPEN_HOURS:
                 page.squeeze()
 
-    def drain(self, teams: Mapping[str, str | None]) -> list[LedgerRow]:
-        """The rows that changed since the last call, as absolute figures, in order."""
-        rows = []
+    def drain(self, team: Callable[[str], str | None]) -> list[LedgerRow]:
+        """The rows that changed since the last call, as absolute figures, in order. `team`: a workload's."""
+        rows: list[LedgerRow] = []
+        ranks = self._order.ranks(self._names)
         for hour, page in sorted(self._pages.items()):
             if not page.dirty.any():
                 continue
             at = datetime.fromtimestamp(hour * 3600, UTC)
             lines = np.flatnonzero(page.dirty)
-            figures = page.sums[:, lines].T.tolist()
-            told = zip((self._names[line] for line in lines.tolist()), figures, strict=True)
-            for (workload, line), (nano_usd, gpu_ms, requests, read, written, unpriced) in sorted(told, key=_by_name):
-                rows.append(
-                    LedgerRow(
-                        hour=at,
-                        workload=workload,
-                        line=line + self._suffix,
-                        team=teams.get(workload),
-                        nano_usd=nano_usd,
-                        gpu_s=gpu_ms / 1000,
-                        requests=requests,
-                        input_tokens=read,
-                        output_tokens=written,
-                        unpriced_tokens=unpriced,
-                    )
+            lines = lines[np.argsort(ranks[lines])]
+            names = map(self._names.__getitem__, lines.tolist())
+            figures = (column[lines].tolist() for column in page.sums)
+            rows += [
+                LedgerRow(
+                    hour=at,
+                    workload=workload,
+                    line=line + self._suffix,
+                    team=team(workload),
+                    nano_usd=nano_usd,
+                    gpu_s=gpu_ms / 1000,
+                    requests=requests,
+                    input_tokens=read,
+                    output_tokens=written,
+                    unpriced_tokens=unpriced,
                 )
+                for (workload, line), nano_usd, gpu_ms, requests, read, written, unpriced in zip(
+                    names, *figures, strict=True
+                )
+            ]
             page.dirty[:] = False
         return rows
 
@@ -194,10 +201,8 @@ class LedgerPages:
 
     def whole(self) -> dict[str, bytes]:
         """All of it, for `load`, lines in order; the same sums give the same bytes."""
-        order = sorted(range(len(self._names)), key=self._names.__getitem__)
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        parts = {"lines": msgspec.msgpack.encode([self._names[line] for line in order])}
+        place = self._order.ranks(self._names)
+        parts = {"lines": msgspec.msgpack.encode(sorted(self._names))}
         for hour, page in sorted(self._pages.items()):
             lines, sums = page.used_lines()
             sort = np.argsort(place[lines])
@@ -208,6 +213,7 @@ class LedgerPages:
         """Take what `whole`, or all `changes` together, wrote."""
         self._names = msgspec.msgpack.decode(parts["lines"], type=list[tuple[str, str]]) if "lines" in parts else []
         self._lines = {name: number for number, name in enumerate(self._names)}
+        self._order.clear()
         self._written_lines = len(self._names)
         self._pages, self._removed = {}, set()
         for name, body in parts.items():
@@ -218,7 +224,3 @@ class LedgerPages:
                 if not body or lines.max(initial=-1) >= len(self._names):
                     raise ValueError("a page of the ledger is empty, or has a line without a name")
         self.rest(max(self._pages, default=0))
-
-
-def _by_name(told: tuple[tuple[str, str], list[int]]) -> tuple[str, str]:
-    return told[0]

@@ -65,9 +65,9 @@ def run(quick: bool) -> Result:
 
 
 def pipeline(workloads: int) -> Pipeline:
-    """A pipeline as a worker builds it, with room for so many workloads."""
+    """A pipeline as a worker builds it, with room for so many workloads, and for the row that others would share."""
     settings = parse_settings(
-        json.dumps({"prices": PRICES, "stream": {"max_workloads": workloads, "max_devices": workloads}}),
+        json.dumps({"prices": PRICES, "stream": {"max_workloads": workloads + 1, "max_devices": workloads + 1}}),
         "benchmark",
         Sources(Path.cwd(), {}),
     )
