@@ -46,7 +46,7 @@ class _Table:
     def room(self, rows: int) -> None:
         have = self._whole.shape[1]
         if rows > have:
-            size = max(rows, 2 * have, 16)
+            size = max(rows, have + have // 4, 16)
             whole, known = self._whole, self._known
             self._whole = np.zeros((len(whole), size), dtype=np.int64)
             self._known = np.full((len(known), size), np.nan)

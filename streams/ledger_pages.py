@@ -7,6 +7,7 @@ squeezed, and opened again when a late event comes; those too old to change are 
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from sys import intern
 
 import msgspec
 import numpy as np
@@ -36,7 +37,8 @@ class _Page:
 
     def room(self, lines: int) -> None:
         if lines > self.sums.shape[1]:
-            more = max(lines, 2 * self.sums.shape[1], 64) - self.sums.shape[1]
+            have = self.sums.shape[1]
+            more = max(lines, have + have // 4, 64) - have
             self.sums = np.pad(self.sums, ((0, 0), (0, more)))
             self.used, self.dirty = np.pad(self.used, (0, more)), np.pad(self.dirty, (0, more))
 
@@ -211,7 +213,8 @@ class LedgerPages:
 
     def load(self, parts: Mapping[str, bytes]) -> None:
         """Take what `whole`, or all `changes` together, wrote."""
-        self._names = msgspec.msgpack.decode(parts["lines"], type=list[tuple[str, str]]) if "lines" in parts else []
+        names = msgspec.msgpack.decode(parts["lines"], type=list[tuple[str, str]]) if "lines" in parts else []
+        self._names = [(workload, intern(line)) for workload, line in names]
         self._lines = {name: number for number, name in enumerate(self._names)}
         self._order.clear()
         self._written_lines = len(self._names)

@@ -109,6 +109,7 @@ class Samples:
         if number is not None:
             return number
         device, workload, model, team = key
+        model, team = None if model is None else intern(model), None if team is None else intern(team)
         fleet = self.fleet
         known = fleet.workloads.find(workload)
         if team is not None and known is not None and fleet.teams[known] not in (None, team):
@@ -126,7 +127,7 @@ class Samples:
         key = (
             fleet.devices.keys[device_row] if alone else device,
             fleet.workloads.keys[row] if fleet.workloads.keys[row] == workload else workload,
-            None if model is None else intern(model),
+            model,
             team,
         )
         return self._codes.add(
@@ -222,7 +223,7 @@ class Samples:
         rate = found.nano_usd_per_hour
         self._codes["rate"][code] = NO_RATE if rate is None else min(rate, MOST)
         self._codes["from_ms"][code], self._codes["until_ms"][code] = found.from_ms, found.until_ms
-        self._codes["line"][code] = self.pages.line(name, f"gpu|{model or 'unknown'}|{found.source}")
+        self._codes["line"][code] = self.pages.line(name, intern(f"gpu|{model or 'unknown'}|{found.source}"))
 
 
 def _floats(values: list[Any]) -> NDArray[np.float64]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
+from sys import intern
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.events import TokenUsage
-from detectors.panel import OVERFLOW, Fleet
+from detectors.panel import Fleet
 from streams.attribution import Attribution
 from streams.codes import Codes, last_places
 from streams.disputes import Disputes
@@ -80,13 +81,15 @@ class Usages:
         if number is not None:
             return number
         workload, team = key
+        team = None if team is None else intern(team)
         known = self.fleet.workloads.find(workload)
         if team is not None and known is not None and self.fleet.teams[known] not in (None, team):
             self._teams.add(known)
         row = self.fleet.workload(workload, team)
-        if self.fleet.workloads.keys[row] == OVERFLOW:
+        alone = self.fleet.workloads.keys[row] == workload
+        if not alone:
             self._teams.add(row)
-        return self._codes.add(key, workload=row)
+        return self._codes.add((self.fleet.workloads.keys[row] if alone else workload, team), workload=row)
 
     def take(self, events: Sequence[TokenUsage], numbers: Sequence[int], at_ms: Longs) -> Taken:
         """Count events (n,) of the codes `numbers`, at `at_ms` (n,)."""
@@ -142,7 +145,7 @@ class Usages:
         number = self._lines.get(key)
         if number is None:
             name = self.fleet.workloads.keys[row]
-            number = self._lines[key] = self.pages.line(name, f"tokens|{provider}/{model}|{source}")
+            number = self._lines[key] = self.pages.line(name, intern(f"tokens|{provider}/{model}|{source}"))
         return number
 
 
