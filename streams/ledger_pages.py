@@ -22,6 +22,8 @@ HOUR_MS = 3_600_000
 MOST = 10**18  # of any sum, of one line in one hour: a billion dollars. The store's integers have 64 bits
 MOST_AT_ONCE = 10**12  # of one amount, where many are summed in one step: a thousand dollars
 OPEN_HOURS = 2  # pages that stay open
+FEW_LINES = 1000  # that are not worth a look at which of them are used
+WASTE_RATIO = 1.25  # lines that are known to those that are used; beyond it the rest goes
 AMOUNTS = ("nano_usd", "gpu_ms", "requests", "input_tokens", "output_tokens", "unpriced_tokens")
 
 
@@ -62,6 +64,16 @@ class _Page:
             self.room(int(lines.max(initial=-1)) + 1)
             self.sums[:, lines], self.used[lines] = sums, True
 
+    def renumber(self, kept: Longs) -> None:
+        """Make the lines `kept`, in order, all that there are: 0 is the first of them."""
+        if self.squeezed:
+            lines, sums = self.used_lines()
+            self.squeezed = _squeezed(np.searchsorted(kept, lines), sums)
+        else:
+            mine = kept[: np.searchsorted(kept, self.sums.shape[1])]
+            self.sums, self.used, self.dirty = self.sums[:, mine], self.used[mine], self.dirty[mine]
+        self.unwritten = True
+
 
 def _squeezed(lines: Longs, sums: Longs) -> bytes:
     return zlib.compress(np.vstack([lines[None, :], sums]).astype("<i8").tobytes(), 1)
@@ -77,6 +89,7 @@ class LedgerPages:
         self._names: list[tuple[str, str]] = []
         self._order = Order()
         self._written_lines = 0
+        self._look_beyond = FEW_LINES  # so many lines: some may be of hours that are gone
         self._pages: dict[int, _Page] = {}
         self._removed: set[int] = set()
 
@@ -144,11 +157,38 @@ class LedgerPages:
         page.room(len(self._names))
         return page
 
-    def forget(self, before_hour: int) -> None:
-        """Let go of the hours (epoch hours) before this one. Events that old must no longer be added."""
+    def forget(self, before_hour: int) -> bool:
+        """Let go of the hours (epoch hours) before this one. Events that old must no longer be added.
+
+        Whether lines have other numbers now: when many of them were of hours that are gone, they went with these.
+        """
+        known = len(self._pages)
         for hour in [hour for hour, page in self._pages.items() if hour < before_hour and not page.dirty.any()]:
             del self._pages[hour]
             self._removed.add(hour)
+        return len(self._pages) != known and self._drop_unused()
+
+    def _drop_unused(self) -> bool:
+        if len(self._names) <= self._look_beyond:
+            return False
+        kept = np.flatnonzero(self._used())
+        self._look_beyond = max(2 * len(kept), FEW_LINES)
+        if len(self._names) <= WASTE_RATIO * len(kept):
+            return False
+        self._names = [self._names[line] for line in kept.tolist()]
+        self._lines = {name: number for number, name in enumerate(self._names)}
+        self._order.clear()
+        self._written_lines = -1
+        for page in self._pages.values():
+            page.renumber(kept)
+        return True
+
+    def _used(self) -> NDArray[np.bool_]:
+        """Which lines any page has."""
+        used = np.zeros(len(self._names), dtype=np.bool_)
+        for page in self._pages.values():
+            used[page.used_lines()[0]] = True
+        return used
 
     def rest(self, now_hour: int) -> None:
         """Squeeze the pages of hours that are over by `now_hour` and told."""
@@ -203,8 +243,11 @@ class LedgerPages:
 
     def whole(self) -> dict[str, bytes]:
         """All of it, for `load`, lines in order; the same sums give the same bytes."""
-        place = self._order.ranks(self._names)
-        parts = {"lines": msgspec.msgpack.encode(sorted(self._names))}
+        used = self._used()
+        names = [name for name, is_used in zip(self._names, used.tolist(), strict=True) if is_used]
+        place = np.zeros(len(used), dtype=np.int64)
+        place[used] = Order().ranks(names)
+        parts = {"lines": msgspec.msgpack.encode(sorted(names))}
         for hour, page in sorted(self._pages.items()):
             lines, sums = page.used_lines()
             sort = np.argsort(place[lines])

@@ -589,7 +589,9 @@ class Pipeline:
             self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
         )
         self.floor_hour = self.seen.forget(self.floor_hour)
-        self.pages.forget(self.floor_hour)
+        if self.pages.forget(self.floor_hour):
+            self._samples.clear()
+            self._usages.clear()
         self._fleet_written = False
 
     def _skip(self, minute: int, ready: int) -> int:

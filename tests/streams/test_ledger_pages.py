@@ -148,3 +148,45 @@ def test_sums_of_two_partitions_do_not_stand_in_each_others_place():
         rows += pages.drain({}.get)
 
     assert [(row.line, row.nano_usd) for row in rows] == [("gpu|H100|book", 7), ("gpu|H100|book|p3", 7)]
+
+
+def test_lines_of_hours_that_are_gone_are_forgotten_and_the_others_keep_their_sums():
+    pages, hour = LedgerPages(), NOON_MS // HOUR_MS
+    for number in range(3_000):
+        add(pages, f"old/b/{number}", LINE, NOON_MS + 1, 1, nano_usd=number)
+    for number in range(10):
+        add(pages, f"new/b/{number}", LINE, NOON_MS + HOUR_MS + 1, 1, nano_usd=100 + number)
+        add(pages, f"new/b/{number}", LINE, NOON_MS + 5 * HOUR_MS + 1, 1, nano_usd=200 + number)
+    before = {(row.workload, row.hour): row.nano_usd for row in pages.drain({}.get)}
+    parts = pages.changes()
+    pages.rest(hour + 4)  # one of the hours that stay is squeezed, the other is not
+
+    assert pages.forget(hour + 1)
+
+    for number in range(9, -1, -1):
+        for later in (1, 5):
+            add(pages, f"new/b/{number}", LINE, NOON_MS + later * HOUR_MS + 1, 1, nano_usd=1)
+    told = pages.drain({}.get)
+    assert [(row.workload, row.nano_usd) for row in told] == [
+        (f"new/b/{number}", base + number + 1) for base in (100, 200) for number in range(10)
+    ]
+    assert all(before[row.workload, row.hour] == row.nano_usd - 1 for row in told)
+    written = parts | pages.changes()
+    loaded = LedgerPages()
+    loaded.load({name: body for name, body in written.items() if body is not None})
+    assert loaded.whole() == pages.whole()
+    assert len(pages.changes()) == 0
+    assert len(written["lines"]) < 1_000
+
+
+def test_few_lines_stay_and_what_is_written_holds_only_those_in_use():
+    pages, hour = LedgerPages(), NOON_MS // HOUR_MS
+    add(pages, "old/b/c", LINE, NOON_MS + 1, 1, nano_usd=1)
+    add(pages, "new/b/c", LINE, NOON_MS + HOUR_MS + 1, 1, nano_usd=2)
+    pages.drain({}.get)
+
+    assert not pages.forget(hour + 1)
+
+    alone = LedgerPages()
+    add(alone, "new/b/c", LINE, NOON_MS + HOUR_MS + 1, 1, nano_usd=2)
+    assert pages.whole() == alone.whole()
