@@ -124,12 +124,19 @@ class Samples:
         alone = fleet.devices.keys[device_row] == device
         if not alone:
             self._models.add(device_row)
-        key = (
-            fleet.devices.keys[device_row] if alone else device,
-            fleet.workloads.keys[row] if fleet.workloads.keys[row] == workload else workload,
-            model,
-            team,
-        )
+        own = fleet.workloads.keys[row] == workload
+        if not alone and not own and workload not in self.pricer.learnt:  # all of these are alike: one code for them
+            key = (OVERFLOW, OVERFLOW, model, team)
+            number = self._codes.numbers.get(key)
+            if number is not None:
+                return number
+        else:
+            key = (
+                fleet.devices.keys[device_row] if alone else device,
+                fleet.workloads.keys[row] if own else workload,
+                model,
+                team,
+            )
         return self._codes.add(
             key, device=device_row, workload=row, number=fleet.number(device_row) if alone else -1, until_ms=NAN
         )
