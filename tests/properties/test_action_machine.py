@@ -4,6 +4,7 @@ The receiver writes down each order and what the world was like when it came. Wh
 the model knows, and not of what the service believes.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -80,18 +81,22 @@ class Receiver:
 
 
 class DyingStore:
-    """The store; the process can die before or after a step of an action is written."""
+    """The store; before or after a step of an action is written the process can die, or someone else can decide."""
 
-    def __init__(self, store: Store) -> None:
-        self._store, self.dies = store, ""
+    def __init__(self, store: Store, someone: Callable[[Action, str], None]) -> None:
+        """`someone` is told the action that is about to be written, and what happens meanwhile."""
+        self._store, self._someone, self.dies = store, someone, ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def save_action(self, *how: Any, **more: Any) -> bool:
+    def save_action(self, action: Action, *how: Any, **more: Any) -> bool:
         if self.dies == "before":
             raise Died
-        saved = self._store.save_action(*how, **more)
+        if self.dies in ("kept", "looked at"):
+            meanwhile, self.dies = self.dies, ""
+            self._someone(action, meanwhile)
+        saved = self._store.save_action(action, *how, **more)
         if self.dies == "after":
             raise Died
         return saved
@@ -130,12 +135,19 @@ class ActionMachine(RuleBasedStateMachine):
             self.store.close()
 
     def _start(self) -> None:
-        self.dying = DyingStore(self.store)
+        self.dying = DyingStore(self.store, self._someone)
         self.duty = ScaleDownDuty(self.dying, self.policy, ROUTER)
         target = TargetChannel(TARGET, self.receiver, still_idle=self.duty.still_idle, clock=lambda: self.now)
         ways: dict[str, Any] = {"recorder": RecorderChannel("recorder", self.told.append), TARGET: target}
         self.delivery = Delivery(self.dying, ways, lambda: self.now, "me")
         self.controls = StoreControls(self.store, ROUTER, self.policy, lambda: self.now)
+
+    def _someone(self, action: Action, meanwhile: str) -> None:
+        """Between the look and the step that it leads to: a person says no, or another process looks."""
+        if meanwhile == "looked at":
+            ScaleDownDuty(self.store, self.policy, ROUTER).run(self.now)
+        elif self.store.action(action.action_id) is not None:
+            self._keep(action)
 
     # what is seen
 
@@ -187,7 +199,7 @@ class ActionMachine(RuleBasedStateMachine):
 
     # what the service does
 
-    @rule(dies=st.sampled_from(["", "", "", "before", "after"]), times=st.integers(1, 3))
+    @rule(dies=st.sampled_from(["", "", "", "before", "after", "kept", "looked at"]), times=st.integers(1, 3))
     def look(self, dies: str, times: int) -> None:
         for _ in range(times):
             self._dying(dies, lambda: self.duty.run(self.now))
@@ -207,23 +219,32 @@ class ActionMachine(RuleBasedStateMachine):
     @rule(
         misdeeds=st.lists(st.sampled_from(MISDEEDS), max_size=2),
         allowed=st.booleans(),
-        turned=st.sampled_from([WorkloadState.IDLE, WorkloadState.IDLE, WorkloadState.BUSY, None]),
+        turned=st.sampled_from([WorkloadState.IDLE, WorkloadState.IDLE, WorkloadState.BUSY, None, "paused"]),
+        dies=st.sampled_from(["", "", "before", "after", "kept", "looked at"]),
     )
-    def come_to_an_order(self, misdeeds: list[str], allowed: bool, turned: WorkloadState | None) -> None:
-        """Until something is ordered; the world may turn while the order waits. None: the telemetry stops."""
+    def come_to_an_order(
+        self, misdeeds: list[str], allowed: bool, turned: WorkloadState | str | None, dies: str
+    ) -> None:
+        """Until something is ordered; the world may turn while the order waits. None: the telemetry stops.
+
+        `dies`: what happens at the step to the order.
+        """
         self.telemetry(WorkloadState.IDLE, WorkloadState.IDLE)
         self.pause(False)
         self.misbehave(misdeeds or ["retry"])
         for number in range(16):
             self.wait(6, True)
-            self.look("", 1)
+            ready = any(action.step is ActionStep.RECHECKED for action in self.store.list_actions(9))
+            self.look(dies if ready else "", 1)
             if allowed and number == 8:
                 for which in range(len(self.store.list_actions(9))):
                     self.approve(which)
             if any(action.step is ActionStep.EXECUTED for action in self.store.list_actions(9)):
                 break
             self.deliver("")
-        if turned is not None and turned is not WorkloadState.IDLE:
+        if turned == "paused":
+            self.pause(True)
+        elif isinstance(turned, WorkloadState) and turned is not WorkloadState.IDLE:
             self.telemetry(turned, turned)
         elif turned is None:
             self.wait(16, False)
@@ -256,10 +277,23 @@ class ActionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.store.list_actions(9))
     @rule(which=st.integers(0, 3))
     def keep(self, which: int) -> None:
-        action = self._chosen(which)
+        self._keep(self._chosen(which))
+
+    def _keep(self, action: Action) -> None:
         if self.controls.keep(action.action_id, "web:ben"):
             self.approved.pop(action.action_id, None)
             self.kept[action.workload] = self.now
+
+    @precondition(lambda self: self.store.list_actions(9))
+    @rule(which=st.integers(0, 3), after=st.sampled_from([5, 300]))
+    def keep_what_then_works_for_a_while(self, which: int, after: int) -> None:
+        """It is idle again soon, in an incident of its own."""
+        self.keep(which)
+        self.telemetry(WorkloadState.BUSY, WorkloadState.BUSY)
+        self.wait(after, False)
+        self.telemetry(WorkloadState.IDLE, WorkloadState.IDLE)
+        self.pause(False)
+        self.go_on(10)
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
@@ -307,6 +341,8 @@ class ActionMachine(RuleBasedStateMachine):
             orders = [one.notice.subject_id for one in self.store.notices(1000, channel=TARGET)]
             assert len(orders) == len(set(orders))
             assert set(self.receiver.stopped) <= set(orders)
+            done = [one for one in self.store.list_actions(1000) if one.executed_at and one.mode is not Mode.OBSERVE]
+            assert {one.action_id for one in done} == set(orders)
 
     @invariant()
     def steps_go_one_way(self) -> None:
