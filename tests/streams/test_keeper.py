@@ -92,7 +92,7 @@ def spent(store: Store) -> int:
 
 
 async def wait_until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0)
 
@@ -395,7 +395,7 @@ def test_messages_are_taken_while_a_commit_is_under_way_and_nothing_is_written_t
     class Slow:
         def commit(self, *given: Any, **how: Any) -> None:
             commits.append(how["offsets"])
-            assert may_write.wait(10)
+            assert may_write.wait(120)
             store.commit(*given, **how)
 
         def __getattr__(self, name: str) -> Any:
@@ -431,7 +431,7 @@ def test_a_commit_whose_wait_is_cancelled_goes_on_alone_and_nothing_is_taken_bef
     class Slow:
         def commit(self, *given: Any, **how: Any) -> None:
             begun.append(how["offsets"])
-            assert may_write.wait(10)
+            assert may_write.wait(120)
             store.commit(*given, **how)
             ended.append(how["offsets"])
 
