@@ -5,9 +5,7 @@ would have opened, resolved and said.
 """
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from hypothesis import note
@@ -15,80 +13,32 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from alerts.incidents import Book, Incident, SeverityPolicy
-from alerts.matching import Matcher, Op
-from alerts.messages import title
-from alerts.notices import Notice, Outcome, Receipt
-from alerts.routing import Route, Router
+from alerts.incidents import Book, Incident
+from alerts.notices import Outcome, Receipt
 from alerts.scale_down import ScaleDownPolicy
 from console.control import StoreControls
-from detectors.findings import Cause, Finding, Kind
+from detectors.findings import Cause, Finding
 from store.errors import Fenced
-from store.facts import Facts
 from store.outbox import ClaimedNotice, State
 from store.store import Store
 from streams.delivery import Delivery
 from tests.properties.channel import BLINDNESSES, MISDEEDS, RACES, Died, Misbehaving
+from tests.properties.incidents import (
+    CAUSES,
+    DOLLARS,
+    MINUTE,
+    POLICY,
+    ROUTER,
+    START,
+    SUBJECTS,
+    DyingOutbox,
+    Worker,
+    by_hand,
+)
 from tests.support.hypothesis_profiles import effort
 
-START = datetime(2026, 3, 2, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-POLICY = SeverityPolicy()
-SUBJECTS = ((Kind.IDLE, "lab/alice/notebook"), (Kind.IDLE, "prod/llm/chat"), (Kind.DATA_GAP, "prod/llm/chat"))
-PAGER = Route(match=(Matcher(label="severity", op=Op.EQUAL, value="page"),), to=("pager",), continue_=True)
-CAUSES = (Cause.UNKNOWN, Cause.UNKNOWN, Cause.MODEL_MIX, Cause.PRICE)
-MIXED = Route(match=(Matcher(label="cause", op=Op.EQUAL, value="model_mix"),), to=("pager",), continue_=True)
-ROUTER = Router([PAGER, MIXED, Route(to=("slack",))], (), title)
-DOLLARS = (5_000.0, 300.0, 30.0, 0.0)
 LEASE, LEASE_S, CLAIM_S = "duties", 12.0, 120.0
 TROUBLE = (*MISDEEDS, *RACES)
-
-
-class Worker:
-    """The memory of the process that owns the partition: gone with it."""
-
-    def __init__(self, store: Store, now: datetime) -> None:
-        claim = store.claim_partition(0, "worker", now)
-        self.epoch, self.offset = claim.epoch, claim.offsets.get("findings", 0)
-        self.book = Book(POLICY) if claim.snapshot is None else Book.from_bytes(claim.snapshot["book"], POLICY)
-        self.incidents: list[Incident] = []
-        self.notices: list[Notice] = []
-
-    def take(self, findings: list[Finding]) -> None:
-        for finding in findings:
-            transition = self.book.apply(finding)
-            if transition is not None:
-                self.notices += ROUTER.decide(transition)
-            self.offset += 1
-        self.incidents += self.book.drain()
-
-    def facts(self) -> Facts:
-        facts = Facts(incidents=self.incidents, notices=self.notices)
-        self.incidents, self.notices = [], []
-        return facts
-
-
-class DyingOutbox:
-    """The store's outbox; the process can die before or after what it writes there."""
-
-    def __init__(self, store: Store) -> None:
-        self.store, self.dies = store, ""
-
-    def claim_notices(self, *how: Any) -> Any:
-        claimed = self.store.claim_notices(*how)
-        self._die("claimed")
-        return claimed
-
-    def settle_notice(self, *how: Any) -> bool:
-        self._die("unsettled")
-        settled = self.store.settle_notice(*how)
-        self._die("settled")
-        return settled
-
-    def _die(self, where: str) -> None:
-        if self.dies == where:
-            self.dies = ""
-            raise Died
 
 
 class IncidentMachine(RuleBasedStateMachine):
@@ -126,7 +76,7 @@ class IncidentMachine(RuleBasedStateMachine):
         """A process comes up, knowing nothing but the store."""
         self.starts += 1
         self.worker = Worker(self.store, self.now)
-        self.outbox = DyingOutbox(self.store)
+        self.outbox = DyingOutbox(self.store, self._stand_still)
         self.delivery = Delivery(self.outbox, self.channels, lambda: self.now, f"delivery-{self.starts}")
 
     def _crash(self) -> None:
@@ -144,6 +94,11 @@ class IncidentMachine(RuleBasedStateMachine):
                 claimed.notice.notice_id, Receipt(outcome=outcome), self.now, retry_at=self.now, owner="late"
             )
         Delivery(self.store, self.channels, lambda: self.now, "another").deliver_due()
+
+    def _stand_still(self) -> None:
+        """Right after a claim, for so long that another takes over what was claimed, and the duties."""
+        self._meanwhile("", "slow answer")
+        self.stalled = True
 
     def _takes_lease(self, owner: str) -> bool:
         """Whether this process does the duties now: as the store says, and as it must say."""
@@ -213,11 +168,12 @@ class IncidentMachine(RuleBasedStateMachine):
         usd=st.sampled_from(DOLLARS),
         cleared=st.booleans(),
         subject=st.integers(0, len(SUBJECTS) - 1),
-        cause=st.sampled_from(CAUSES),
+        causes=st.tuples(st.sampled_from(CAUSES), st.sampled_from(CAUSES)),
     )
-    def work(self, usd: float, cleared: bool, subject: int, cause: Cause = Cause.UNKNOWN) -> None:
+    def work(self, usd: float, cleared: bool, subject: int, causes: tuple[Cause, Cause] = (Cause.UNKNOWN,) * 2) -> None:
         """Ordinary operation: something is found, taken in and written, its facts ahead of the snapshot."""
-        self.find(subject, usd, False, 1, 0, 1, cause)
+        for cause in causes:
+            self.find(subject, usd, False, 1, 0, 1, cause)
         if cleared:
             self.find(subject, usd, True, 2, 0, 1)
         self.worker.take(self.log[self.worker.offset :])
@@ -227,17 +183,17 @@ class IncidentMachine(RuleBasedStateMachine):
     @rule(
         channel=st.sampled_from(["slack", "slack", "pager"]),
         misdeeds=st.lists(st.sampled_from(TROUBLE), min_size=1, max_size=3),
-        dies=st.sampled_from(["", "", "claimed", "unsettled", "settled"]),
+        dies=st.sampled_from(["", "stands still", "claimed", "unsettled", "settled"]),
         times=st.integers(1, 4),
     )
     def have_trouble(self, channel: str, misdeeds: list[str], dies: str, times: int) -> None:
         """Something loud is found while a channel misbehaves; it is tried again later."""
         self.work(5_000.0, True, 0)
         self.misbehave(channel, misdeeds)
-        self.deliver(dies, 0)
+        self.deliver(dies)
         for _ in range(times):
             self.wait(200)
-            self.deliver("", 0)
+            self.deliver("")
 
     @rule(channel=st.sampled_from(["slack", "pager"]), outcome=st.sampled_from([Outcome.RETRY, Outcome.AMBIGUOUS]))
     def hang_with_a_claim(self, channel: str, outcome: Outcome) -> None:
@@ -247,7 +203,7 @@ class IncidentMachine(RuleBasedStateMachine):
             self.late = (claimed, outcome)
         self.wait(200)
         self.misbehave(channel, ["late answer"])
-        self.deliver("", 0)
+        self.deliver("")
 
     @rule()
     def crash(self) -> None:
@@ -260,11 +216,11 @@ class IncidentMachine(RuleBasedStateMachine):
         self.find(subject, usd, True, 2, 0, 1)
         self.worker.take(self.log[self.worker.offset :])
         self.commit("", False)
-        self.deliver("", 0)
+        self.deliver("")
         self._crash()
         self.worker.take(self.log[self.worker.offset : len(self.log) - fewer])
         self.commit("", False)
-        self.deliver("", 0)
+        self.deliver("")
 
     @rule(number=st.integers(0, 3))
     def stand_still(self, number: int) -> None:
@@ -294,23 +250,15 @@ class IncidentMachine(RuleBasedStateMachine):
     def go_blind(self, channel: str, blind: str) -> None:
         self.channels[channel].blind.append(blind)
 
-    @rule(dies=st.sampled_from(["", "", "claimed", "unsettled", "settled"]), stops=st.sampled_from([0, 0, 1, 2, 3, 4]))
-    def deliver(self, dies: str, stops: int) -> None:
-        """`stops`: at that time of asking whether it may send, it stands still, and another takes over; 0: never."""
+    @rule(dies=st.sampled_from(["", "", "claimed", "unsettled", "settled", "stands still"]))
+    def deliver(self, dies: str) -> None:
         if not self._takes_lease(f"delivery-{self.starts}"):
             self.wait(13)
             assert self._takes_lease(f"delivery-{self.starts}")
         self.outbox.dies = dies
-        asked = count(1)
-
-        def may_send() -> bool:
-            if not stops or next(asked) < stops:
-                return True
-            self._meanwhile("", "slow answer")
-            return False
-
+        self.stalled = False
         try:
-            self.delivery.deliver_due(may_send)
+            self.delivery.deliver_due(lambda: not self.stalled)
         except Died:
             note("died")
             self._crash()
@@ -324,14 +272,16 @@ class IncidentMachine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @precondition(lambda self: self.store.open_incidents())
-    @rule(which=st.integers(0, 2))
+    @precondition(lambda self: self.store.list_incidents(1))
+    @rule(which=st.integers(0, 4))
     def acknowledge(self, which: int) -> None:
-        incidents = self.store.open_incidents()
-        chosen = incidents[which % len(incidents)].incident_id
+        incidents = self.store.list_incidents(5)
+        chosen = incidents[which % len(incidents)]
+        possible = chosen.resolved_at is None and chosen.incident_id not in self.acknowledged
         controls = StoreControls(self.store, ROUTER, ScaleDownPolicy(), lambda: self.now)
-        assert controls.acknowledge(chosen, "web:ann") == (chosen not in self.acknowledged)
-        self.acknowledged.add(chosen)
+        assert controls.acknowledge(chosen.incident_id, "web:ann") == possible
+        if possible:
+            self.acknowledged.add(chosen.incident_id)
 
     # what must hold, always
 
@@ -437,20 +387,6 @@ class IncidentMachine(RuleBasedStateMachine):
         assert by_hand(self.log) == {
             (one.kind, one.workload, one.detected_at, one.resolved_at is not None) for one in held.values()
         }
-
-
-def by_hand(log: list[Finding]) -> set[tuple[Kind, str | None, datetime, bool]]:
-    """Which incidents there must have been, opened when, and whether they ended: by the plain rule."""
-    incidents: dict[tuple[Kind, str | None], list[list[Any]]] = {}
-    for one in log:
-        rows = incidents.setdefault((one.kind, one.workload), [])
-        if rows and rows[-1][2] is None:  # one is open
-            if one.at >= rows[-1][1]:
-                rows[-1][1] = one.at
-                rows[-1][2] = one.at if one.cleared else None
-        elif not one.cleared and (not rows or one.at > rows[-1][2]):
-            rows.append([one.at, one.at, None])
-    return {(*subject, row[0], row[2] is not None) for subject, rows in incidents.items() for row in rows}
 
 
 IncidentMachine.TestCase.settings = effort(20, steps=25)
