@@ -69,7 +69,13 @@ class ActionMachine(RuleBasedStateMachine):
     def _start(self) -> None:
         self.dying = DyingStore(self.store, self._someone)
         self.duty = ScaleDownDuty(self.dying, self.policy, ROUTER)
-        target = TargetChannel(TARGET, self.receiver, still_idle=self.duty.still_idle, clock=lambda: self.now)
+        target = TargetChannel(
+            TARGET,
+            self.receiver,
+            still_idle=self.duty.still_idle,
+            may_have_acted=self.duty.may_have_acted,
+            clock=lambda: self.now,
+        )
         people: Any = Deaf() if self.deaf else RecorderChannel("recorder", self.told.append)
         ways: dict[str, Any] = {"recorder": people, TARGET: target}
         self.delivery = Delivery(self.dying, ways, lambda: self.now, "me")

@@ -9,9 +9,9 @@ from alerts.messages import title
 from alerts.notices import Notice, Outcome, Reason, Receipt
 from alerts.routing import Router
 from alerts.scale_down import Action, Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from store.facts import WorkloadState
 from store.store import Store
-from streams.scale_down_duty import TARGET_PREFIX
 from tests.properties.channel import Died, Misbehaving
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -65,6 +65,10 @@ class Receiver:
                 except AssertionError as wrong:  # delivery would take it for a fault of the channel
                     self.machine.wrong.append(wrong)
                 self.stopped[action.action_id] = action.workload
+
+    def find(self, action: Action, *, undone: bool) -> Receipt:
+        assert not undone
+        return Receipt(outcome=Outcome.RETRY)
 
 
 class Deaf:
