@@ -82,7 +82,9 @@ class Soak:
                 self.wait(self.random.uniform(0.0, 2.0))
                 self.kill(once=True)
         except (AssertionError, subprocess.TimeoutExpired, CannotBeHad) as error:
-            failed = [f"I6: {str(error)[:300]}"]
+            failed = [f"I6: {str(error)[:300] or repr(error)}"]
+            self.end_all()
+            self.begin_again()
         self.streamed.feed.every_s = 0.0
         at_s = monotonic()
         wrong = [*failed, *self.wrong()]
@@ -112,6 +114,12 @@ class Soak:
         """Everything has died: start one worker."""
         self.streamed.forget_leases()
         self.worker = self.streamed.site.worker(INSTANCE)
+
+    def end_all(self) -> None:
+        """A fault went wrong midway: whatever still runs is killed, so that the next round begins as any other."""
+        for process in self.streamed.site.started:
+            if process.popen.poll() is None:
+                process.kill()
 
     def kill(self, *, once: bool = False) -> None:
         """SIGKILL, once or a few times in a row, while it starts or works."""
