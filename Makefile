@@ -38,7 +38,7 @@ test: .venv/.dev ## run every test, with a real Kafka and a real PostgreSQL
 	@exec $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: soak
-soak: .venv/.dev ## do faults at random for a night, and check after each (ARGS="--rounds 20 --seed 1 --minutes 30")
+soak: .venv/.dev ## kill and do other faults at random for a night, on both stores, and check after each (ARGS="--rounds 20 --seed 1 --minutes 30")
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
 
 .PHONY: lint

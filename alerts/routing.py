@@ -62,12 +62,15 @@ class Router:
     def decide(self, transition: Transition) -> list[Notice]:
         """Make a notice for each channel that hears of this change, in the order of the routes.
 
-        Whoever was told of an incident hears of its changes, even if it would go elsewhere by now. The same
-        transition gives the same notices, always.
+        Whoever was told of an incident hears of its changes, even if it would go elsewhere by now; and nobody else
+        hears of its end. The same transition gives the same notices, always.
         """
         incident = transition.incident
         forms = [replace(incident, severity=s.severity, cause=s.cause, team=s.team) for s in transition.spoken]
         channels = _each_once(channel for form in (incident, *forms) for channel in self.channels(form))
+        if transition.step is Step.RESOLVED and forms:
+            told = {channel for form in forms for channel in self.channels(form)}
+            channels = tuple(channel for channel in channels if channel in told)
         title, body = self._title(incident), json.encode(incident)
         return [
             Notice(

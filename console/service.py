@@ -161,9 +161,9 @@ async def _run_all(
         await asyncio.wait([asyncio.ensure_future(stop.wait()), serving, *running], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
+        ended.set()
         server.should_exit = True
         results = await asyncio.gather(serving, *running, return_exceptions=True)
-        ended.set()
         if duties.is_alive():
             await asyncio.to_thread(duties.join, 10.0)
         for result in results:

@@ -1,7 +1,7 @@
 """A Kafka worker as a process: consumes partitions, keeps them in the store, and shows its health and metrics."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from threading import Event, Thread
 
 import structlog
@@ -79,6 +79,7 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     server = Server(probes(parts), settings.metrics.host, settings.metrics.port)
     serving = asyncio.ensure_future(server.serve())
     ticking = asyncio.ensure_future(tick_keeper(keeper, stop, also=worker.go_on))
+    ending = asyncio.ensure_future(end_with(worker.stopping(), ended))
     ends_with(ticking, worker.request_stop)
     try:
         await server.wait_started(serving)
@@ -89,11 +90,18 @@ async def run_worker(parts: Parts, terminal: Terminal, instance: str | None, *, 
     finally:
         stop.set()
         ended.set()
+        ending.cancel()
         server.should_exit = True
         await asyncio.gather(ticking, serving, return_exceptions=True)
         await dead.close()
         if working.is_alive():
             await asyncio.to_thread(working.join, 5.0)
+
+
+async def end_with(stopping: Awaitable[object], ended: Event) -> None:
+    """Let the duties end as soon as the worker begins to, not after it: a stop has ten seconds for both."""
+    await stopping
+    ended.set()
 
 
 def ends_with(task: "asyncio.Future[None]", stop: Callable[[], None]) -> None:

@@ -92,6 +92,10 @@ class Worker:
         log.info("worker_stopping")
         self._stop.set()
 
+    async def stopping(self) -> None:
+        """Wait until a stop is asked for."""
+        await self._stop.wait()
+
     async def go_on(self) -> None:
         """Read what was left out of partitions that were stopped, and no longer are. To be called now and then."""
         if self._consumption is not None:

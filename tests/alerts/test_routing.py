@@ -91,6 +91,16 @@ def test_whoever_was_told_hears_the_end_even_if_it_would_go_elsewhere_now():
     assert [notice.notice_id for notice in notices] == ["inc_a:2:pagerduty", "inc_a:2:serving"]
 
 
+def test_who_was_never_told_of_it_does_not_hear_of_its_end():
+    by = router(route("cause=no_traffic", to="serving", continue_=True), route(to="all"))
+    ended = replace(INCIDENT, resolved_at=NOON, transition=1, cause=Cause.NO_TRAFFIC)
+    spoken = (Spoken(Severity.WARN, Cause.UNKNOWN, "search"),)
+
+    notices = by.decide(Transition(incident=ended, step=Step.RESOLVED, reason=Reason.RESOLVED, spoken=spoken))
+
+    assert [notice.notice_id for notice in notices] == ["inc_a:1:all"]
+
+
 def test_an_acknowledgement_has_an_id_and_a_moment_of_its_own():
     taken = replace(INCIDENT, acknowledged_at=NOON + timedelta(minutes=3), acknowledged_by="slack:U1")
 

@@ -21,7 +21,7 @@ def environment(**more: str) -> dict[str, str]:
 def emberwatch(*arguments: str, cwd: Path | None = None, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
-        [*MAIN, *arguments], cwd=cwd or ROOT, env=environment(**more), capture_output=True, text=True, timeout=60
+        [*MAIN, *arguments], cwd=cwd or ROOT, env=environment(**more), capture_output=True, text=True, timeout=300
     )
 
 
@@ -53,7 +53,7 @@ class Running:
         assert found, f"{text!r} was not printed within {within_s:g} s:\n{self.out}\n{self.err}"
         assert text in self.out, f"ended with {self.process.returncode}:\n{self.out}\n{self.err}"
 
-    def stop(self, number: int = signal.SIGINT, within_s: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGINT, within_s: float = 60.0) -> int:
         """End it as a person would, and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -63,4 +63,4 @@ class Running:
         """End it for certain."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)

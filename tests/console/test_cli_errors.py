@@ -149,7 +149,7 @@ def test_ctrl_c_in_a_replay_ends_with_130_and_no_traceback(events: Path, tmp_pat
     events.write_text(EVENT + EVENT.replace('"d"', '"e"').replace("2026-01-05", "2026-01-06"))
     running = Running(tmp_path / "run", "replay", str(events), "--out", str(tmp_path / "out"), "--speed", "1")
     try:
-        begun = wait_until(lambda: (tmp_path / "out" / "incidents.jsonl").exists(), 30)
+        begun = wait_until(lambda: (tmp_path / "out" / "incidents.jsonl").exists(), 240)
         code = running.stop(signal.SIGINT)
     finally:
         running.kill()

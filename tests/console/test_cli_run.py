@@ -47,7 +47,7 @@ class Service:
         """Events in: a value as JSON, or bytes as they are."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         wanted = {"content-type": "application/json", "authorization": f"Bearer {token}", **headers}
-        return httpx.post(f"{self.url}/api/v1/events", content=raw, headers=wanted, timeout=10)
+        return httpx.post(f"{self.url}/api/v1/events", content=raw, headers=wanted, timeout=60)
 
     def told(self) -> list[dict[str, str]]:
         """What the recorder wrote down."""
@@ -82,12 +82,12 @@ def idle(start: datetime, end: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
+def eventually(holds: Callable[[], bool], within_s: float = 240.0) -> bool:
     return wait_until(holds, within_s)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_events_come_in_and_one_message_goes_out_over_a_restart(service: Service):
     running = service.start("first")
     now = datetime.now(UTC).replace(microsecond=0, second=0)

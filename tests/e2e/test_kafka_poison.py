@@ -13,8 +13,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
-READY_S = 60.0
-READ_S = 60.0
+READY_S = 180.0
+READ_S = 240.0
 BAD = 300
 GOOD = 200
 
@@ -64,7 +64,7 @@ def dlq(site: Site, *words: str) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_poisoned_partition_stops_and_goes_on_without_loss(make_site: MakeSite) -> None:
     site = make_site(
         config={
@@ -84,7 +84,8 @@ def test_a_poisoned_partition_stops_and_goes_on_without_loss(make_site: MakeSite
 
     assert wait_until(lambda: worker.metric("emberwatch_partition_stopped", partition="0") == 1.0, READ_S), site.tails()
     assert wait_until(lambda: gpu_s(site, "c/n/d1") == GOOD, READ_S), site.tails()
-    assert site.read()[("gpu.samples", 0)] == 51  # 50 in a row are borne, and one came before
+    stop = ("gpu.samples", 0)
+    assert wait_until(lambda: site.read()[stop] == 51, READ_S), site.read()  # 50 in a row are borne, one came before
     assert (worker.ready(), "partition 0 is stopped" in worker.checks()["partitions"]) == (True, True)
     (incident,) = [one for one in site.store().open_incidents() if one.cause == "poison"]
     assert gpu_s(site, "c/n/d0") == 0.0
@@ -114,4 +115,4 @@ def test_a_poisoned_partition_stops_and_goes_on_without_loss(make_site: MakeSite
     assert (shown["payload"], shown["headers"]["__connect.errors.partition"]) == ("{nonsense", "0")
     assert shown["key"] == "k"
     assert last(site, 0) == (b"k", b"{nonsense")
-    assert worker.terminate(within_s=10.0) == 0
+    assert worker.terminate() == 0

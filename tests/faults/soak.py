@@ -1,5 +1,8 @@
 """`make soak`: random faults at a steady load on a real Kafka and a real database, the checker after each of them.
 
+Every round kills the worker at a random point at least once, besides its own fault. What a round does depends on the
+seed and its number alone: `--first-round` goes on from there.
+
 Ends with 0 where every invariant held after every round, with 1 where one did not, with 2 where a server can't be had.
 """
 
@@ -30,6 +33,7 @@ from tests.support.waiting import wait_until
 
 ROUND_MINUTES = 5  # of event time
 FAULT_S = 8.0  # about as long as the load of a round takes
+STORES = ("postgresql", "sqlite")
 FAILPOINTS = ["before_commit", "in_commit", "after_commit:2", "dead_letters_written", "notice_claimed", "notice_sent"]
 
 
@@ -50,6 +54,7 @@ class Soak:
 
     def __init__(self, streamed: Streamed, broker: KafkaBroker, proxy: TcpProxy, random: Random) -> None:
         self.streamed, self.broker, self.proxy, self.random = streamed, broker, proxy, random
+        self.kills = 0
         self.worker: Process = streamed.ready()
         self.faults: dict[str, Callable[[], None]] = {
             "kill": self.kill,
@@ -65,15 +70,21 @@ class Soak:
             "reset": self.reset,
         }
 
-    def round(self, number: int, fault: str, began_s: float) -> Round:
-        """One fault under load, and what the checker says when the load is through."""
+    def round(self, number: int, fault: str, began_s: float, random: Random) -> Round:
+        """One fault under load, a kill where it was none, and what the checker says when the load is through."""
+        self.random = random
         self.streamed.feed_next(ROUND_MINUTES, FAULT_S / ROUND_MINUTES)
         self.wait(self.random.uniform(0.0, 3.0))
         failed: list[str] = []
         try:
             self.faults[fault]()
+            if fault != "kill":
+                self.wait(self.random.uniform(0.0, 2.0))
+                self.kill(once=True)
         except (AssertionError, subprocess.TimeoutExpired, CannotBeHad) as error:
-            failed = [f"I6: {str(error)[:300]}"]
+            failed = [f"I6: {str(error)[:300] or repr(error)}"]
+            self.end_all()
+            self.begin_again()
         self.streamed.feed.every_s = 0.0
         at_s = monotonic()
         wrong = [*failed, *self.wrong()]
@@ -104,10 +115,17 @@ class Soak:
         self.streamed.forget_leases()
         self.worker = self.streamed.site.worker(INSTANCE)
 
-    def kill(self) -> None:
+    def end_all(self) -> None:
+        """A fault went wrong midway: whatever still runs is killed, so that the next round begins as any other."""
+        for process in self.streamed.site.started:
+            if process.popen.poll() is None:
+                process.kill()
+
+    def kill(self, *, once: bool = False) -> None:
         """SIGKILL, once or a few times in a row, while it starts or works."""
-        for _ in range(self.random.randint(1, 3)):
+        for _ in range(1 if once else self.random.randint(1, 3)):
             self.worker.kill()
+            self.kills += 1
             self.begin_again()
             self.wait(self.random.uniform(0.0, 4.0))
 
@@ -133,18 +151,22 @@ class Soak:
         self.worker.popen.send_signal(signal.SIGCONT)
 
     def freeze_in_commit(self) -> None:
-        """One that freezes in a commit has an heir, and wakes up."""
+        """One that freezes in a commit has an heir, and wakes up. In SQLite it holds up all other writers meanwhile."""
         self.worker.kill()
         self.streamed.forget_leases()
         frozen = self.streamed.site.worker(failpoint=f"in_commit:{self.random.randint(1, 3)}:stop")
-        wait_until(lambda: frozen.said() != [] and _is_stopped(frozen), 30.0)
-        heir = self.streamed.site.worker()
-        assert wait_until(heir.ready, WITHIN_S), self.streamed.site.tails()
+        wait_until(lambda: frozen.said() != [] and _is_stopped(frozen), 60.0)
+        others: list[Process] = []
+        if self.streamed.engine.dialect.name == "postgresql":
+            others.append(self.streamed.site.worker())
+            assert wait_until(others[0].ready, WITHIN_S), self.streamed.site.tails()
+        else:
+            self.wait(self.random.uniform(0.0, 12.0))
         frozen.popen.send_signal(signal.SIGCONT)
         self.wait(2.0)
-        if frozen.popen.poll() is None:
-            frozen.terminate(within_s=STOP_S)
-        heir.terminate(within_s=STOP_S)
+        for one in (frozen, *others):
+            if one.popen.poll() is None:
+                one.terminate(within_s=STOP_S)
         self.begin_again()
 
     def storm(self) -> None:
@@ -240,23 +262,28 @@ def shown(rounds: list[Round], compared: list[str]) -> str:
     return "\n".join([*rows, *compared])
 
 
-def run(arguments: argparse.Namespace, folder: Path) -> int:
-    """All rounds; the exit code."""
-    random = Random(arguments.seed)
+def fault_of(number: int, seed: int, names: list[str]) -> str:
+    """The fault of a round: each comes before any comes again."""
+    deck = sorted(names)
+    Random(f"{seed}|deck {(number - 1) // len(deck)}").shuffle(deck)
+    return deck[(number - 1) % len(deck)]
+
+
+def run(arguments: argparse.Namespace, folder: Path, store: str) -> int:
+    """All rounds on one store; the exit code."""
+    folder.mkdir()
     until = datetime.now(UTC).replace(second=0, microsecond=0)
     minutes = max(arguments.rounds * ROUND_MINUTES, 60)
     load = Load(arguments.seed, until, minutes, arguments.requests, beat_minutes=ROUND_MINUTES)
     rounds: list[Round] = []
-    with installed(folder, arguments.store, load) as (streamed, broker, proxy):
-        soak = Soak(streamed, broker, proxy, random)
-        began_s, names = monotonic(), arguments.faults.split(",") if arguments.faults else sorted(soak.faults)
-        for number in range(1, arguments.rounds + 1):
-            if number > 1 and arguments.minutes and monotonic() - began_s > arguments.minutes * 60:
+    with installed(folder, store, load) as (streamed, broker, proxy):
+        soak = Soak(streamed, broker, proxy, Random(arguments.seed))
+        began_s, names = monotonic(), arguments.faults.split(",") if arguments.faults else list(soak.faults)
+        for number in range(arguments.first_round, arguments.first_round + arguments.rounds):
+            if rounds and arguments.minutes and monotonic() - began_s > arguments.minutes * 60:
                 break
-            if (number - 1) % len(names) == 0:
-                random.shuffle(names)  # each fault comes before any comes again
-            fault = names[(number - 1) % len(names)]
-            rounds.append(soak.round(number, fault, began_s))
+            fault = fault_of(number, arguments.seed, names)
+            rounds.append(soak.round(number, fault, began_s, Random(f"{arguments.seed}|{number}")))
             one = rounds[-1]
             print(f"{number:>4} {fault:<18}{one.took_s:>7.1f} s  {'; '.join(one.wrong[:3]) or 'holds'}", flush=True)
         streamed.feed_next(load.minutes, 0.0)
@@ -266,23 +293,29 @@ def run(arguments: argparse.Namespace, folder: Path) -> int:
         compared = [*wrong, *(f"I5: {name} differ" for name in differing)]
         produced = load.produced.events
     print(shown(rounds, compared))
-    print(f"{len(rounds)} rounds, {produced} events, {monotonic() - began_s:.0f} s, seed {arguments.seed}")
+    held = next((place for place, one in enumerate(rounds) if one.wrong), len(rounds))
+    print(
+        f"{store}: {len(rounds)} rounds, the first {held} in a row held, {soak.kills} kills, {produced} events, "
+        f"{monotonic() - began_s:.0f} s, seed {arguments.seed}"
+    )
     return 1 if compared or any(one.wrong for one in rounds) else 0
 
 
 def main() -> int:
     """Read the arguments, and run."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=200, help="on each store")
+    parser.add_argument("--first-round", type=int, default=1, help="go on from this one of the seed's rounds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=None, help="end after so long, whatever rounds are left")
+    parser.add_argument("--minutes", type=float, default=None, help="end after so long on each store")
     parser.add_argument("--requests", type=int, default=30, help="token events of a minute of event time")
-    parser.add_argument("--store", choices=("postgresql", "sqlite"), default="postgresql")
+    parser.add_argument("--store", choices=("both", *STORES), default="both")
     parser.add_argument("--faults", default=None, help="only these, with commas")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="emberwatch-soak-"))
     try:
-        code = run(arguments, folder)
+        stores = STORES if arguments.store == "both" else (arguments.store,)
+        code = max(run(arguments, folder / store, store) for store in stores)
     except CannotBeHad as why:
         print(f"NOT TESTED: {why}", file=sys.stderr)
         return 2

@@ -38,7 +38,7 @@ def step_of(embedded: Embedded) -> str | None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_killed_between_any_two_steps_an_action_is_done_once_and_a_digest_told_once(
     make_embedded: MakeEmbedded, recorded: Recorders, tmp_path: Path, until: datetime
 ) -> None:

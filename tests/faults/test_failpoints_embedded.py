@@ -60,12 +60,12 @@ def assert_survives(embedded: Embedded, boundaries: list[Boundary]) -> None:
     assert last.terminate() == 0
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_killed_at_each_boundary_on_sqlite_it_comes_to_the_same(make_embedded: MakeEmbedded, tmp_path: Path) -> None:
     assert_survives(make_embedded(f"sqlite:///{tmp_path}/emberwatch.db"), SQLITE)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_killed_at_each_boundary_on_postgresql_it_comes_to_the_same(
     make_embedded: MakeEmbedded, postgres_database: str
 ) -> None:

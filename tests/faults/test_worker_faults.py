@@ -12,11 +12,11 @@ from tests.faults.conftest import MakeStreamed
 from tests.faults.streamed import INSTANCE, STOP_S, WITHIN_S, Streamed
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(250)]
+pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(900)]
 
 ROUNDS = [None, None, "dead_letters_written", None, "after_commit:2", None]  # by surprise, or where it is named
+MINUTES_A_ROUND = 8  # of the load, which no worker of an earlier round has seen; one message in seven is malformed
 EXIT_CRASHED, EXIT_KILLED = 70, 137
-TAKEN_OVER_S = 45.0  # of a start, a session of 10 s, and a transaction that is left open for 15 s
 FENCED = {"partition_lost", "partition_released_unwritten"}
 
 
@@ -30,9 +30,9 @@ def is_frozen(process: Process) -> bool:
     return Path(f"/proc/{process.popen.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def claims(process: Process) -> int:
-    """How many partitions it has claimed."""
-    return sum(line["event"] == "partition_claimed" for line in process.said())
+def claimed(process: Process) -> set[int]:
+    """The partitions that it has claimed."""
+    return {line["partition"] for line in process.said() if line["event"] == "partition_claimed"}
 
 
 def test_killed_again_and_again_and_ended_under_load_it_comes_to_the_same(
@@ -40,8 +40,10 @@ def test_killed_again_and_again_and_ended_under_load_it_comes_to_the_same(
 ) -> None:
     random = Random(20261125)
     streamed = make_streamed(kafka_broker, postgres_database, every_s=0.4)
+    streamed.feed.upto = 0
     streamed.feed.start()
-    for failpoint in ROUNDS:
+    for place, failpoint in enumerate(ROUNDS, start=1):
+        streamed.feed.upto = place * MINUTES_A_ROUND
         worker = streamed.site.worker(INSTANCE, failpoint)
         if failpoint is None:
             wait_until(lambda: False, random.uniform(0.0, 4.0))
@@ -49,6 +51,7 @@ def test_killed_again_and_again_and_ended_under_load_it_comes_to_the_same(
         else:
             assert worker.popen.wait(WITHIN_S) == EXIT_KILLED, streamed.site.tails()
     worker = streamed.ready()
+    streamed.feed.upto = None
     assert worker.terminate(within_s=STOP_S) == 0
 
     streamed.finish()
@@ -86,10 +89,10 @@ def test_a_worker_that_froze_in_its_commit_past_its_session_is_fenced_when_it_wa
     frozen = streamed.site.worker(failpoint="in_commit:1:stop")
     streamed.feed.start()
     assert wait_until(lambda: is_frozen(frozen), WITHIN_S), streamed.site.tails()
+    at_freeze = committed(streamed)
     heir = streamed.site.worker()
-    assert wait_until(lambda: claims(heir) == 3, TAKEN_OVER_S), streamed.site.tails()
-    at_takeover = committed(streamed)
-    assert wait_until(lambda: committed(streamed) > at_takeover, WITHIN_S)
+    assert wait_until(lambda: claimed(heir) == {0, 1, 2}, WITHIN_S), streamed.site.tails()
+    assert wait_until(lambda: committed(streamed) > at_freeze, WITHIN_S)
 
     frozen.popen.send_signal(signal.SIGCONT)
     assert wait_until(lambda: bool(FENCED & {line["event"] for line in frozen.said()}), WITHIN_S), streamed.site.tails()

@@ -20,7 +20,7 @@ from tests.support.ports import LOOPBACK, free_ports
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 40.0
+WITHIN_S = 240.0
 TOKEN = "fault-test-token-0123456789abcdef"
 NANO_USD_A_BODY = 66_666_666 + 7 + 66_666_666 + 6_500_000
 CONFIG = """\
@@ -63,14 +63,14 @@ class Service:
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5.0).status_code == 200
+            return httpx.get(f"{self.url}/healthz", timeout=30.0).status_code == 200
         except httpx.TransportError:
             return False
 
     def checks(self) -> dict[str, str]:
         """The named checks of its readiness; none while it does not answer."""
         try:
-            answer: dict[str, Any] = httpx.get(f"{self.url}/readyz", timeout=5.0).json()
+            answer: dict[str, Any] = httpx.get(f"{self.url}/readyz", timeout=30.0).json()
         except httpx.TransportError:
             return {}
         return dict(answer["checks"])
@@ -79,8 +79,11 @@ class Service:
         return bool(self.checks()) and set(self.checks().values()) == {"ok"}
 
     def pressure(self) -> set[str]:
-        """The reasons for which it says that input waits."""
-        text = httpx.get(f"{self.url}/metrics", headers={"authorization": f"Bearer {TOKEN}"}, timeout=5.0).text
+        """The reasons for which it says that input waits; none while it does not answer."""
+        try:
+            text = httpx.get(f"{self.url}/metrics", headers={"authorization": f"Bearer {TOKEN}"}, timeout=30.0).text
+        except httpx.TransportError:
+            return set()
         lines = [line for line in text.splitlines() if line.startswith("emberwatch_backpressure{")]
         return {line.split('"')[1] for line in lines if line.endswith(" 1.0")}
 

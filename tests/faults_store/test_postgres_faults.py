@@ -50,6 +50,7 @@ def test_input_waits_while_postgresql_is_away_refuses_or_hangs_up_and_nothing_is
     client.wait_accepted(12)
     cluster.kill()
     assert wait_until(lambda: waits(service, "can't be reached: start the database"), WITHIN_S), service.checks()
+    assert wait_until(lambda: client.answers[503] > 0, WITHIN_S), client.answers
     cluster.start()
 
     client.wait_accepted(35)
@@ -74,7 +75,7 @@ def test_input_waits_while_postgresql_is_away_refuses_or_hangs_up_and_nothing_is
     assert client.waits == {"5"}
     assert_as_without_faults(service, REQUESTS)
     assert wait_until(service.ready, WITHIN_S), service.checks()
-    assert service.pressure() == set()
+    assert wait_until(lambda: service.pressure() == set(), WITHIN_S), service.pressure()
     away = [line for line in service.said() if line["event"] == "store_unavailable"]
     assert {line["remedy"].split(",")[0] for line in away} >= {"start the database", "let the database take writes"}
     assert "store_back" in {line["event"] for line in service.said()}
@@ -90,7 +91,7 @@ def test_a_service_whose_postgresql_is_away_ends_when_told_and_the_next_start_go
     cluster.kill()
     assert wait_until(lambda: waits(service, "can't be reached"), WITHIN_S), service.checks()
 
-    ended = service.end(signal.SIGTERM, within_s=12.0)
+    ended = service.end(signal.SIGTERM)
 
     assert ended == 0
     cluster.start()

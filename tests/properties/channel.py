@@ -13,20 +13,26 @@ MISDEEDS = (
     "retry",  # certainly not delivered
     "lost",  # timed out before it was accepted
     "answer lost",  # timed out after it was accepted
-    "slow answer",  # accepted, answered when the lease had run out and another had its turn
     "refused",
     "raises",
     "raises late",  # a fault after it was accepted
     "dies",  # the process, before it was accepted
     "dies late",  # the process, after it was accepted
 )
+RACES = (  # another process is about its delivery meanwhile
+    "slow answer",  # accepted, answered when the lease had run out and another had its turn
+    "another comes",  # and finds the notice taken, before it is accepted
+    "late answer",  # of one whose lease had run out long before, comes before this is accepted; then a third comes
+)
 BLINDNESSES = ("can't be asked", "can't be told")
+Meanwhile = Callable[[str, str], None]
 
 
 class Misbehaving:
     """Does the next misdeed it was told, else what a channel should."""
 
-    def __init__(self, name: str, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, name: str, meanwhile: Meanwhile) -> None:
+        """`meanwhile` is told the channel and the race, for others to do what they do in it."""
         self.name, self._meanwhile = name, meanwhile
         self.seen: list[Notice] = []
         self.misdeeds: list[str] = []
@@ -46,11 +52,13 @@ class Misbehaving:
             raise RuntimeError("a fault")
         if misdeed == "dies":
             raise Died
+        if misdeed in ("another comes", "late answer"):
+            self._meanwhile(self.name, misdeed)
         self.seen.append(notice)
         if misdeed == "answer lost":
             return Receipt(outcome=Outcome.AMBIGUOUS, detail="timed out")
         if misdeed == "slow answer":
-            self._meanwhile()
+            self._meanwhile(self.name, misdeed)
         if misdeed == "raises late":
             raise RuntimeError("a fault")
         if misdeed == "dies late":

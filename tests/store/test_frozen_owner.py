@@ -28,7 +28,7 @@ def test_a_transaction_that_stands_open_for_too_long_is_ended_and_others_are_not
             with heir.reading() as connection:
                 return end_frozen(connection, 0.2) == 1
 
-        assert wait_until(ended, 10.0)
+        assert wait_until(ended, 120.0)
         assert store.claim_partition(0, "heir", NOON).epoch == 2
         with pytest.raises(OperationalError):
             held.execute(text("SELECT 1"))

@@ -42,6 +42,6 @@ class SlowStore:
 
     def commit(self, *given: Any, **how: Any) -> None:
         self.begun.append(how["offsets"])
-        assert self.may_write.wait(60.0)
+        assert self.may_write.wait(120.0)
         self.store.commit(*given, **how)
         self.ended.append(how["offsets"])

@@ -18,7 +18,7 @@ def test_too_short_a_history_has_no_challenger():
 @pytest.mark.slow
 def test_the_pool_answers_within_its_time_and_ends():
     with ProphetPool() as pool:
-        found = pool.run({"a": series(19), "b": series(15)}, 24 * 20000, 30, budget_s=60.0)
+        found = pool.run({"a": series(19), "b": series(15)}, 24 * 20000, 30, budget_s=600.0)
         assert pool.run({"a": series(19)}, 24 * 20000, 30, budget_s=0.0) == {}
     pool.close()
 
@@ -32,10 +32,10 @@ def test_the_pool_answers_within_its_time_and_ends():
 def test_a_fit_that_takes_too_long_ends_with_its_process():
     """The first answer is waited for; then the time is over in the middle of the second series, and nothing hangs."""
     with ProphetPool() as pool:
-        warm = pool.run({"warm": series(19)}, 24 * 20000, 24, budget_s=60.0)
+        warm = pool.run({"warm": series(19)}, 24 * 20000, 24, budget_s=600.0)
         many = {f"w{number}": series(60) for number in range(200)}
         found = pool.run(many, 24 * 20000, 24, budget_s=1.0)
-        again = pool.run({"again": series(19)}, 24 * 20000, 24, budget_s=60.0)
+        again = pool.run({"again": series(19)}, 24 * 20000, 24, budget_s=600.0)
 
     assert (list(warm), list(again)) == (["warm"], ["again"])
     assert list(found) == list(many)[: len(found)]

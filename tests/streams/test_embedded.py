@@ -26,7 +26,7 @@ async def run_until_read(embedded: Embedded, next_offset: int) -> None:
     """Run until the inbox is read up to there, and stop."""
     stop = asyncio.Event()
     running = asyncio.ensure_future(embedded.run(stop, tick_s=0.01))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(240):
         while embedded._next < next_offset:
             await asyncio.sleep(0)
         stop.set()
@@ -229,7 +229,7 @@ def test_a_stop_does_not_wait_for_a_store_that_is_away(store, monkeypatch):
         embedded, stop = runner(Away()), asyncio.Event()
         embedded.append([encoded(gpu(NOON + number * MINUTE)) for number in range(5)])
         running = asyncio.ensure_future(embedded.run(stop, tick_s=0.01))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             while not embedded.keeper.waiting_for_store:
                 await asyncio.sleep(0)
             stop.set()

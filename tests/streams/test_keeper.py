@@ -63,7 +63,7 @@ def minutes(first: int, last: int, make: Callable[..., dict[str, Any]] = gpu) ->
 
 
 async def wait_until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0)
 

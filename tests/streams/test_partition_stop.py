@@ -348,7 +348,7 @@ def test_the_embedded_runner_stops_goes_on_accepting_and_loses_nothing(store: St
         stop = asyncio.Event()
         embedded.append([*good(0, 3), b"nonsense", b"{}"])
         running = asyncio.ensure_future(embedded.run(stop, tick_s=0.01))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             while embedded._next < 6:
                 await asyncio.sleep(0)
             embedded.append([*[BAD] * 12, *good(3, 10)])

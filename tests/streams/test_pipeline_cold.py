@@ -99,7 +99,7 @@ def test_who_comes_back_while_the_commit_that_it_left_with_is_under_way_is_recal
             cold.extend(row.key for row in facts.cold)
             warmed.extend(row.key for row in facts.warmed)
             if cold:
-                assert may_write.wait(10)
+                assert may_write.wait(120)
             store.commit(partition, epoch, facts, **how)
 
         def __getattr__(self, name: str) -> Any:
@@ -125,7 +125,7 @@ def test_who_comes_back_while_the_commit_that_it_left_with_is_under_way_is_recal
         assert len(one.cold)
         held.committed_s = 0.0
         await keeper.handle(log.records(hours([], 90, 91)[:1]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not cold:
                 await asyncio.sleep(0)
         back = asyncio.ensure_future(keeper.handle(log.records(hours([NAMES[0]], 91, 92))))

@@ -228,7 +228,7 @@ def test_nothing_in_gives_empty_files(config, tmp_path):
 
 def emberwatch(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", "from console.cli import main; main()", "replay", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, timeout=300, check=False)
 
 
 def test_the_command_reads_standard_input(config, tmp_path):

@@ -87,10 +87,10 @@ def test_a_small_batch_that_unpacks_to_more_than_the_limit_is_refused_by_the_bro
         bootstrap_servers=kafka_broker, compression_type="gzip", max_request_size=64_000_000, batch_size=64_000_000
     )
     with contextlib.closing(producer):
-        producer.send(topic, value=b"0" * 1_000_000).get(timeout=20)
+        producer.send(topic, value=b"0" * 1_000_000).get(timeout=60)
         bomb = producer.send(topic, value=b"0" * 20_000_000)  # 20 kB on the wire
         with pytest.raises(MessageSizeTooLargeError):
-            bomb.get(timeout=20)
+            bomb.get(timeout=60)
 
 
 def test_an_address_where_nobody_listens_is_named_with_a_remedy() -> None:

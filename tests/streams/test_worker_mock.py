@@ -15,7 +15,7 @@ from streams.worker import Worker
 from tests.support.kafka_mock import MockKafka
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-DEADLINE_S = 60.0
+DEADLINE_S = 240.0
 
 
 class Keeping:

@@ -13,8 +13,8 @@ from tests.support.missing import CannotBeHad
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.waiting import wait_until
 
-START_S = 90.0
-STOP_S = 30.0
+START_S = 240.0
+STOP_S = 120.0
 CLUSTER_ID = "ZW1iZXJ3YXRjaC10ZXN0cw"  # sixteen bytes, as Kafka writes a UUID
 LOGGING = Path(__file__).resolve().parents[1] / "kafka" / "log4j2.properties"
 

@@ -18,8 +18,8 @@ from tests.support.missing import CannotBeHad
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.waiting import wait_until
 
-START_S = 60.0
-STOP_S = 30.0
+START_S = 240.0
+STOP_S = 120.0
 OWNER = "emberwatch"
 IMAGE = "postgres:16"
 DEBIAN = Path("/usr/lib/postgresql")

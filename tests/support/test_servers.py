@@ -28,7 +28,7 @@ def produce(bootstrap: str, topic: str, *values: bytes) -> None:
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
     try:
         for sent in [producer.send(topic, value) for value in values]:
-            sent.get(timeout=20.0)
+            sent.get(timeout=60.0)
     finally:
         producer.close()
 

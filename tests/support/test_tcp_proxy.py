@@ -25,11 +25,11 @@ def echo() -> Iterator[int]:
         thread = Thread(target=serve, daemon=True)
         thread.start()
         yield server.getsockname()[1]
-        thread.join(5.0)
+        thread.join(60.0)
 
 
 def test_bytes_go_through_stand_still_and_go_on(echo: int) -> None:
-    with TcpProxy(echo) as proxy, socket.create_connection((LOOPBACK, proxy.port), timeout=5.0) as client:
+    with TcpProxy(echo) as proxy, socket.create_connection((LOOPBACK, proxy.port), timeout=60.0) as client:
         client.sendall(b"one")
         assert client.recv(10) == b"one"
 
@@ -40,12 +40,12 @@ def test_bytes_go_through_stand_still_and_go_on(echo: int) -> None:
             client.recv(10)
 
         proxy.thaw()
-        client.settimeout(5.0)
+        client.settimeout(60.0)
         assert client.recv(10) == b"two"
 
 
 def test_a_reset_breaks_the_connection(echo: int) -> None:
-    with TcpProxy(echo) as proxy, socket.create_connection((LOOPBACK, proxy.port), timeout=5.0) as client:
+    with TcpProxy(echo) as proxy, socket.create_connection((LOOPBACK, proxy.port), timeout=60.0) as client:
         client.sendall(b"one")
         assert client.recv(10) == b"one"
 

@@ -27,7 +27,7 @@ def pagerduty() -> Iterator[FakePagerDuty]:
 @pytest.fixture
 def channel(pagerduty: FakePagerDuty) -> Iterator[PagerDutyChannel]:
     made = PagerDutyChannel(
-        "pages", routing_key=Secret(ROUTING_KEY), base_url=pagerduty.url, link_base=LINK_BASE, timeout_s=1
+        "pages", routing_key=Secret(ROUTING_KEY), base_url=pagerduty.url, link_base=LINK_BASE, timeout_s=4
     )
     yield made
     made.close()

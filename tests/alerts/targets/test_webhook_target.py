@@ -63,7 +63,7 @@ def target(receiver: FakeReceiver) -> Iterator[WebhookTarget]:
     made.close()
 
 
-def target_at(url: str, *, secrets: tuple[str, ...] = (SECRET,), timeout_s: float = 1.0) -> WebhookTarget:
+def target_at(url: str, *, secrets: tuple[str, ...] = (SECRET,), timeout_s: float = 4.0) -> WebhookTarget:
     return WebhookTarget(
         url=url,
         secrets=tuple(Secret(secret) for secret in secrets),
