@@ -1,0 +1,333 @@
+"""OTLP metrics in protobuf, as the OpenTelemetry Collector writes them to Kafka and posts them.
+
+Built for speed: a scrape repeats the labels of the one before it byte for byte, so that a point is two numbers at known
+places and a look-up of the bytes that follow. Anything that is laid out otherwise is read field by field.
+"""
+
+from struct import Struct
+
+from streams.formats.points import Malformed, Points, Room
+from streams.formats.series import CUMULATIVE, DELTA, GAUGE, Names, Series, Unusable
+from streams.formats.wire import BYTES, DOUBLE, FIXED64, LONG, UNSIGNED, VARINT, fields, text, varint
+
+_GAUGE, _SUM, _HISTOGRAM, _EXPONENTIAL, _SUMMARY = 5, 7, 9, 10, 11
+_TIMED, _TIMED_INT = Struct("<xQxd"), Struct("<xQxq")
+_BEGUN, _BEGUN_INT = Struct("<xQxQxd"), Struct("<xQxQxq")
+_START_TAG, _TIME_TAG, _DOUBLE_TAG, _INT_TAG, _ATTRIBUTE_TAG = 0x11, 0x19, 0x21, 0x31, 0x3A
+_LAYOUTS = {_GAUGE: (7, 8), _SUM: (7, 8), _HISTOGRAM: (9, 10), _EXPONENTIAL: (1, 10), _SUMMARY: (7, 8)}
+"""By kind of metric: the field numbers of a point's attributes and flags."""
+
+NO_RECORDED_VALUE = 1
+NS_PER_MS = 1_000_000
+_Known = dict[bytes, Series | None]
+
+
+class _Resource:
+    """A resource that was met, and the series known of it."""
+
+    __slots__ = ("attributes", "fault", "known")
+
+    def __init__(self, attributes: dict[str, str], fault: str) -> None:
+        self.attributes, self.fault = attributes, fault
+        self.known: dict[tuple[bytes, bytes, int], _Known] = {}
+
+
+class OtlpProto:
+    """Reads messages; remembers the series it has met."""
+
+    def __init__(self, names: Names) -> None:
+        """`names`: which metrics are of interest."""
+        self._names = names
+        self._resources: dict[bytes, _Resource] = {}
+        self._wanted: dict[bytes, bool] = {}
+        self._room = Room()
+
+    def read(self, data: bytes) -> Points:
+        """The points of a message. Raises Malformed."""
+        if self._room.full or len(self._wanted) > 100_000:
+            self._resources.clear()
+            self._wanted.clear()
+            self._room.clear()
+        found = Points([], [])
+        for number, wire, begin, end in fields(data, 0, len(data)):
+            if number == 1 and wire == BYTES:
+                self._resource_metrics(data, begin, end, found)
+        return found
+
+    def _resource_metrics(self, data: bytes, begin: int, end: int, found: Points) -> None:
+        scopes: list[tuple[int, int]] = []
+        resource = b""
+        for number, wire, first, last in fields(data, begin, end):
+            if number == 1 and wire == BYTES:
+                resource += data[first:last]  # two of them are merged, as protobuf says
+            elif number == 2 and wire == BYTES:
+                scopes.append((first, last))
+        met = self._resources.get(resource)
+        if met is None:
+            met = self._resources[resource] = self._resource(resource)
+            self._room.take(len(resource))
+        for first, last in scopes:
+            for number, wire, metric, over in fields(data, first, last):
+                if number == 2 and wire == BYTES:
+                    self._metric(data, metric, over, met, found)
+
+    @staticmethod
+    def _resource(resource: bytes) -> _Resource:
+        try:
+            pairs = [
+                _attribute(resource, first, last)
+                for number, wire, first, last in fields(resource, 0, len(resource))
+                if number == 1 and wire == BYTES
+            ]
+        except Malformed as error:
+            return _Resource({}, f"its resource: {error}")
+        return _Resource({key: value for key, value in pairs if value is not None}, "")
+
+    def _metric(self, data: bytes, begin: int, end: int, resource: _Resource, found: Points) -> None:
+        name = unit = b""
+        kind = first = last = 0
+        at = begin
+        while at < end:  # as `fields` does it, for what is met most
+            tag = data[at]
+            at += 1
+            if tag & 7 != BYTES or tag >= 0x80:
+                for number, wire, content, after in fields(data, at - 1, end):
+                    if wire == BYTES:
+                        if number in _LAYOUTS:
+                            kind, first, last = number, content, after
+                        elif number == 1:
+                            name = data[content:after]
+                        elif number == 3:
+                            unit = data[content:after]
+                break
+            size = data[at] if at < end else 0
+            at += 1
+            if size >= 0x80:
+                size, at = varint(data, at - 1, end)
+            after = at + size
+            if after > end:
+                raise Malformed("no protobuf: a field is longer than what holds it")
+            number = tag >> 3
+            if number == 1:
+                name = data[at:after]
+                if not self._is_wanted(name):
+                    return
+            elif number in _LAYOUTS:
+                kind, first, last = number, at, after
+            elif number == 3:
+                unit = data[at:after]
+            at = after
+        if kind and self._is_wanted(name):
+            if kind <= _SUM:
+                self._numbers(data, first, last, name, unit, resource, found)
+            else:
+                self._sums(data, first, last, kind, name, unit, resource, found)
+
+    def _is_wanted(self, name: bytes) -> bool:
+        known = self._wanted.get(name)
+        if known is None:
+            spelt = name.decode("utf-8", "replace")
+            known = any(map(self._names.aliases, (spelt, spelt + "_sum", spelt + "_count")))
+            self._wanted[name] = known
+        return known
+
+    def _numbers(
+        self, data: bytes, begin: int, end: int, name: bytes, unit: bytes, resource: _Resource, found: Points
+    ) -> None:
+        """The points of a gauge or a sum."""
+        counter = GAUGE
+        ranges: list[int] = []
+        at = begin
+        while at < end:
+            tag = data[at]
+            if tag == 0x0A:
+                size = data[at + 1] if at + 1 < end else 0
+                at += 2
+                if size >= 0x80:
+                    size, at = varint(data, at - 1, end)
+                ranges += (at, at + size)
+                at += size
+                if at > end:
+                    raise Malformed("no protobuf: a point is longer than what holds it")
+            else:
+                for number, wire, content, after in fields(data, at, end):
+                    if number == 1 and wire == BYTES:
+                        ranges += (content, after)
+                    elif number == 2 and wire == VARINT:
+                        counter = DELTA if content == 1 else CUMULATIVE if content == 2 else GAUGE
+                break
+        key = (name, unit, counter)
+        known = resource.known.get(key)
+        if known is None:
+            known = resource.known[key] = {}
+        look, add = known.get, found.points.append
+        found.number += len(ranges) // 2
+        for place in range(0, len(ranges), 2):
+            first, last = ranges[place], ranges[place + 1]
+            size = last - first
+            start_ns = 0
+            if size >= 18 and data[first] == _TIME_TAG:
+                tag = data[first + 9]
+                if tag == _DOUBLE_TAG:
+                    at_ns, value = _TIMED.unpack_from(data, first)
+                elif tag == _INT_TAG:
+                    at_ns, value = _TIMED_INT.unpack_from(data, first)
+                else:
+                    self._slow(data, first, last, key, known, resource, found)
+                    continue
+                tail = data[first + 18 : last]
+            elif size >= 27 and data[first] == _START_TAG and data[first + 9] == _TIME_TAG:
+                tag = data[first + 18]
+                if tag == _DOUBLE_TAG:
+                    start_ns, at_ns, value = _BEGUN.unpack_from(data, first)
+                elif tag == _INT_TAG:
+                    start_ns, at_ns, value = _BEGUN_INT.unpack_from(data, first)
+                else:
+                    self._slow(data, first, last, key, known, resource, found)
+                    continue
+                tail = data[first + 27 : last]
+            else:
+                self._slow(data, first, last, key, known, resource, found)
+                continue
+            series = look(tail)
+            if series is not None:
+                add((series, at_ns // 1_000_000, value, start_ns // 1_000_000))
+            elif tail not in known:
+                self._slow(data, first, last, key, known, resource, found)
+
+    def _slow(
+        self,
+        data: bytes,
+        begin: int,
+        end: int,
+        key: tuple[bytes, bytes, int],
+        known: _Known,
+        resource: _Resource,
+        found: Points,
+    ) -> None:
+        """A point of a gauge or a sum, field by field."""
+        at_ns = start_ns = flags = 0
+        value: float | None = None
+        parts: list[bytes] = []
+        for number, wire, content, after in fields(data, begin, end):
+            if number == 7 and wire == BYTES:
+                parts.append(data[content:after])
+            elif number == 8 and wire == VARINT:
+                flags = content
+            elif wire == FIXED64:
+                if number == 2:
+                    (start_ns,) = UNSIGNED.unpack_from(data, content)
+                elif number == 3:
+                    (at_ns,) = UNSIGNED.unpack_from(data, content)
+                elif number == 4:
+                    (value,) = DOUBLE.unpack_from(data, content)
+                elif number == 6:
+                    (value,) = LONG.unpack_from(data, content)
+        series = self._series(parts, key, known, resource)
+        if series is None:
+            return
+        if flags & NO_RECORDED_VALUE:
+            found.gone.append(series)
+        elif value is None:
+            found.points.append((Unusable("it has no value", series.text), 0, 0.0, 0))
+        else:
+            found.points.append((series, at_ns // NS_PER_MS, value, start_ns // NS_PER_MS))
+
+    def _series(
+        self, parts: list[bytes], key: tuple[bytes, bytes, int], known: _Known, resource: _Resource
+    ) -> Series | None:
+        """The series of these attributes; looked up next time by all of them as they follow each other."""
+        whole = b"".join(_framed(part) for part in parts)
+        if whole in known:
+            return known[whole]
+        name, unit, counter = key
+        spelt = name.decode("utf-8", "replace")
+        try:
+            pairs = [_attribute(part, 0, len(part)) for part in parts]
+            fault = resource.fault
+        except Malformed as error:
+            pairs, fault = [], str(error)
+        series: Series | None
+        if fault:
+            series = Unusable(fault, spelt[:256])
+        else:
+            labels = {label: value for label, value in pairs if value is not None}
+            series = self._names.series(spelt, unit.decode("utf-8", "replace"), counter, labels, resource.attributes)
+        known[whole] = series
+        self._room.take(len(whole) + 300)
+        return series
+
+    def _sums(
+        self, data: bytes, begin: int, end: int, kind: int, name: bytes, unit: bytes, resource: _Resource, found: Points
+    ) -> None:
+        """The sums and counts of histograms and summaries, each as a counter of its own."""
+        counter = CUMULATIVE
+        ranges: list[tuple[int, int]] = []
+        for number, wire, content, after in fields(data, begin, end):
+            if number == 1 and wire == BYTES:
+                ranges.append((content, after))
+            elif number == 2 and wire == VARINT and content == 1 and kind != _SUMMARY:
+                counter = DELTA
+        attributes, flags_at = _LAYOUTS[kind]
+        found.number += len(ranges)
+        for first, last in ranges:
+            at_ns = start_ns = flags = 0
+            values: dict[bytes, float] = {}
+            parts: list[bytes] = []
+            for number, wire, content, after in fields(data, first, last):
+                if number == attributes and wire == BYTES:
+                    parts.append(data[content:after])
+                elif number == flags_at and wire == VARINT:
+                    flags = content
+                elif wire == FIXED64 and number == 2:
+                    (start_ns,) = UNSIGNED.unpack_from(data, content)
+                elif wire == FIXED64 and number == 3:
+                    (at_ns,) = UNSIGNED.unpack_from(data, content)
+                elif wire == FIXED64 and number == 4:
+                    (values[b"_count"],) = UNSIGNED.unpack_from(data, content)
+                elif wire == FIXED64 and number == 5:
+                    (values[b"_sum"],) = DOUBLE.unpack_from(data, content)
+            for suffix in (b"_count", b"_sum"):
+                key = (name + suffix, b"" if suffix == b"_count" else unit, counter)
+                if not self._is_wanted(key[0]):
+                    continue
+                known = resource.known.setdefault(key, {})
+                series = self._series(parts, key, known, resource)
+                if series is None:
+                    continue
+                if flags & NO_RECORDED_VALUE:
+                    found.gone.append(series)
+                elif suffix in values:
+                    found.points.append((series, at_ns // NS_PER_MS, values[suffix], start_ns // NS_PER_MS))
+
+
+def _framed(part: bytes) -> bytes:
+    """An attribute as a point of a gauge or a sum holds it, if its writer takes the shortest way."""
+    size = len(part)
+    head = bytearray((_ATTRIBUTE_TAG,))
+    while size >= 0x80:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + part
+
+
+def _attribute(data: bytes, begin: int, end: int) -> tuple[str, str | None]:
+    """A key and its value as text; None for a value that is a list, a map or bytes."""
+    key, value = "", None
+    for number, wire, first, last in fields(data, begin, end):
+        if number == 1 and wire == BYTES:
+            key = text(data, first, last)
+        elif number == 2 and wire == BYTES:
+            for kind, form, content, after in fields(data, first, last):
+                if kind == 1 and form == BYTES:
+                    value = text(data, content, after)
+                elif kind == 2 and form == VARINT:
+                    value = "true" if content else "false"
+                elif kind == 3 and form == VARINT:
+                    value = str(content - (1 << 64) if content >= 1 << 63 else content)
+                elif kind == 4 and form == FIXED64:
+                    value = f"{DOUBLE.unpack_from(data, content)[0]:g}"
+                else:
+                    value = None
+    return key, value
