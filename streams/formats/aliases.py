@@ -16,6 +16,7 @@ MIB = 1024.0**2
 INT64_BLANK = 9.2233720368547e18  # the sentinels of DCGM: blank, not found, not supported, not permitted
 FP64_BLANKS = (140737488355328.0, 140737488355329.0, 140737488355330.0, 140737488355331.0)
 INT32_BLANK, INT32_MOST = 2147483632.0, 2147483647.0
+INFINITE = float("inf")
 PERCENT_FROM = 1.5  # a ratio above it is a percentage
 MOST_RATIO = 1.001  # a ratio may be so much above 1 by the exporter's own rounding
 
@@ -239,7 +240,7 @@ def scale_of(unit: Unit, stated: str) -> float:
 
 def is_blank(value: float, unit: Unit) -> bool:
     """Whether an exporter says with this value that it does not know one."""
-    if value >= INT64_BLANK or value in FP64_BLANKS:
+    if INT64_BLANK <= value < INFINITE or value in FP64_BLANKS:
         return True
     if unit is Unit.GAUGE:
         return value == -1.0

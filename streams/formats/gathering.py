@@ -347,7 +347,7 @@ class Gathering:
         return found
 
     def _bucket(self, names: list[str]) -> bytes:
-        return msgspec.msgpack.encode([self.things[name] for name in names], order="sorted")
+        return msgspec.msgpack.encode([self.things[name] for name in names])
 
 
 class _Head(Struct, array_like=True):

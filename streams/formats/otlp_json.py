@@ -235,3 +235,18 @@ def _point(series: Series, point: _Point, value: _Number) -> tuple[Series, int, 
     if series.reason:
         return series, 0, 0.0, 0
     return series, min(at_ns // NS_PER_MS, 2**53), number, min(start_ns // NS_PER_MS, 2**53)
+
+
+def number_of_points(data: bytes) -> int:
+    """How many points a message holds, of any metric. Raises Malformed."""
+    try:
+        request = _request.decode(data)
+    except (ValidationError, DecodeError, ValueError, RecursionError) as error:
+        raise Malformed(f"no OTLP in JSON: {str(error)[:300]}") from None
+    number = 0
+    for group in request.resource_metrics:
+        for scope in group.scope_metrics:
+            for one in scope.metrics:
+                kinds = (one.gauge, one.sum, one.histogram, one.exponential_histogram, one.summary)
+                number += sum(len(kind.data_points) for kind in kinds if kind is not None)
+    return number

@@ -136,23 +136,30 @@ class OtlpProto:
     ) -> None:
         """The points of a gauge or a sum."""
         counter = GAUGE
-        ranges: list[int] = []
+        begins: list[int] = []
+        ends: list[int] = []
         at = begin
         while at < end:
-            tag = data[at]
-            if tag == 0x0A:
-                size = data[at + 1] if at + 1 < end else 0
-                at += 2
-                if size >= 0x80:
-                    size, at = varint(data, at - 1, end)
-                ranges += (at, at + size)
+            if data[at] == 0x0A:
+                if at + 2 >= end:
+                    size, at = varint(data, at + 1, end)
+                elif (size := data[at + 1]) < 0x80:
+                    at += 2
+                elif (more := data[at + 2]) < 0x80:  # as nearly all have it
+                    size = size & 0x7F | more << 7
+                    at += 3
+                else:
+                    size, at = varint(data, at + 1, end)
+                begins.append(at)
                 at += size
+                ends.append(at)
                 if at > end:
                     raise Malformed("no protobuf: a point is longer than what holds it")
             else:
                 for number, wire, content, after in fields(data, at, end):
                     if number == 1 and wire == BYTES:
-                        ranges += (content, after)
+                        begins.append(content)
+                        ends.append(after)
                     elif number == 2 and wire == VARINT:
                         counter = DELTA if content == 1 else CUMULATIVE if content == 2 else GAUGE
                 break
@@ -161,9 +168,8 @@ class OtlpProto:
         if known is None:
             known = resource.known[key] = {}
         look, add = known.get, found.points.append
-        found.number += len(ranges) // 2
-        for place in range(0, len(ranges), 2):
-            first, last = ranges[place], ranges[place + 1]
+        found.number += len(begins)
+        for first, last in zip(begins, ends, strict=True):
             size = last - first
             start_ns = 0
             if size >= 18 and data[first] == _TIME_TAG:

@@ -10,6 +10,7 @@ from streams.formats.owners import Who
 GAUGE, CUMULATIVE, DELTA = range(3)
 MOST_LABELS = 128
 MOST_LABEL_BYTES = 4096
+MOST_WHO = 20_000  # sets of labels that are remembered
 TYPES = {"input": Slot.INPUT, "prompt": Slot.INPUT, "output": Slot.OUTPUT, "completion": Slot.OUTPUT}
 
 
@@ -44,6 +45,7 @@ class Names:
     def __init__(self, cluster: str) -> None:
         """`cluster`: where a series does not say one."""
         self.cluster = cluster
+        self._whose: dict[tuple[object, ...], Who] = {}
         self._known = table()
 
     def aliases(self, name: str) -> tuple[Alias, ...]:
@@ -63,6 +65,18 @@ class Names:
                 return self._series(name, unit, counter, labels, resource, alias, text)
         return None
 
+    def _who(self, labels: Mapping[str, str], resource: Mapping[str, str], system: str, is_accelerator: bool) -> Who:
+        """The same for all metrics with the same labels. Raises Unattributable."""
+        key = (system, is_accelerator, tuple(labels.items()), tuple(resource.items()))
+        who = self._whose.get(key)
+        if who is None:
+            find = owners.accelerator if is_accelerator else owners.server
+            who = find(labels, resource, system, self.cluster)
+            if len(self._whose) >= MOST_WHO:
+                self._whose.clear()
+            self._whose[key] = who
+        return who
+
     def _series(
         self,
         name: str,
@@ -80,19 +94,22 @@ class Names:
                 return None
             slot = typed if slot is Slot.BY_TYPE else Slot.INPUT_EVENTS
         try:
-            find = owners.accelerator if slot <= Slot.INFO else owners.server
-            who = find(labels, resource, alias.system, self.cluster)
+            who = self._who(labels, resource, alias.system, slot <= Slot.INFO)
         except owners.Unattributable as error:
             return Unusable(str(error), text)
         if alias.counter and counter == GAUGE:
             counter = CUMULATIVE  # formats that can't tell a counter from a gauge
         elif not alias.counter:
             counter = GAUGE
-        known = sorted({**{f"resource.{key}": value for key, value in resource.items()}, **labels}.items())
-        key = blake2b(repr((plain(name), known)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        key = "" if counter == GAUGE else _digest(plain(name), labels, resource)
         ambiguous = alias.unit is Unit.RATIO_OR_PERCENT and unit not in ("%", "1")
         instance = f"{plain(name)}|{who.node or who.thing}" if ambiguous else ""
         return Series(who, alias, slot, counter, scale_of(alias.unit, unit), key, instance, text)
+
+
+def _digest(name: str, labels: Mapping[str, str], resource: Mapping[str, str]) -> str:
+    known = repr((name, sorted(labels.items()), sorted(resource.items())))
+    return blake2b(known.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def faulty(labels: Mapping[str, str]) -> str | None:
