@@ -30,6 +30,7 @@ KEPT_MS = 6 * 3_600_000  # after so long a silence a thing is forgotten
 SOURCE_KEPT_MS = 300_000  # a better source that was silent for so long gives way to another
 HOUR_MS = 3_600_000
 BUCKETS = 64
+MOST_THINGS = 400_000
 MOST_COUNTERS = 256  # of one server
 INFINITE = float("inf")
 INFO = int(Slot.INFO)
@@ -101,6 +102,9 @@ class Step:
             name = series.who.thing
             thing = here.get(name)
             if thing is None:
+                if len(things) + len(self.state.things) >= MOST_THINGS and name not in self.state.things:
+                    faults.append((point, f"more than {MOST_THINGS:,} accelerators and servers"))
+                    continue
                 thing = here[name] = things.get(name) or self._thing(series)
             if series.slot == INFO:
                 thing.model = series.who.model
@@ -209,6 +213,8 @@ class Step:
         value *= series.scale
         if not 0.0 <= value <= series.most:
             return _beyond(series, value)
+        if thing.model is None:
+            thing.model = series.who.model
         base = thing.bases.get(series.key)
         if base is not None and at_ms <= base[1]:
             self.duplicates += 1
@@ -405,8 +411,6 @@ def _ratio(value: float | None) -> float | None:
 
 def _usage(thing: Thing) -> TokenUsage | None:
     values, who = thing.values, thing.who
-    if who.model is not None:
-        thing.model = who.model
     if COUNTED.isdisjoint(values):  # no counter has two values yet
         return None
     read, written = _whole(values, Slot.CACHE_READ), _whole(values, Slot.CACHE_WRITE)
@@ -424,7 +428,7 @@ def _usage(thing: Thing) -> TokenUsage | None:
         at=moment(thing.at_ms),
         workload=who.workload,
         provider=who.provider or "unknown",
-        model=thing.model or "unknown",
+        model=thing.model or (who.labels or {}).get("requested_model") or "unknown",
         span_s=_span_ms(thing, LONGEST_USE_MS) / 1000,
         team=who.team,
         labels=who.labels,

@@ -70,6 +70,8 @@ _NAMED = frozenset(
         "DCGM_FI_DRIVER_VERSION",
     }
 )  # fmt: skip
+_LITELLM = ("hashed_api_key", "team", "user", "end_user")
+_PRIVATE = frozenset({*_LITELLM, "user_email", "client_ip", "user_agent"})
 MOST_LABELS = 32
 MOST_BYTES = 256
 
@@ -160,15 +162,16 @@ def server(labels: Labels, resource: Labels, system: str, default_cluster: str) 
     if system == "litellm":
         key = _pick(own, ("team_alias", "api_key_alias", "end_user"))
         place = f"{place.partition('/')[0]}/{_part(key)}" if key else place
-        which = _pick(own, ("model_id",)) or which
-        if provider == "unknown":
-            which = f"failed {own.get('requested_model', '')}"
+        which = f"failed {own.get('requested_model', '')}" if provider == "unknown" else own.get("model_id") or which
+        which = "|".join(
+            (which, *(own.get(name, "") for name in _LITELLM))
+        )  # of one user: a cost of 0 is of one series
     return _who(
         "|".join(("use", cluster, place, provider, which, _pick(known, _INSTANCE) or "")),
         workload=f"{_part(cluster)}/{place}",
         team=team,
         node=None,
-        model=model or _pick(own, ("requested_model",)) if system == "litellm" else model,
+        model=model,
         provider=provider,
         labels=own,
     )
@@ -219,7 +222,11 @@ def _who(
     rest = {
         key: value
         for key, value in sorted(labels.items())
-        if key not in _NAMED and value not in _NOT_NAMES and len(key) <= 64 and len(value) <= MOST_BYTES
+        if key not in _NAMED
+        and key not in _PRIVATE
+        and value not in _NOT_NAMES
+        and len(key) <= 64
+        and len(value) <= MOST_BYTES
     }
     kept = dict(list(rest.items())[:MOST_LABELS])
     return Who(thing, workload, team, node, model, provider, kept or None)
