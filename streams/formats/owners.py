@@ -67,6 +67,7 @@ _NAMED = frozenset(
     {
         *_CLUSTER, *_POD, *_NAMESPACE, *_OWNER, *_TEAM, *_NODE, *_INSTANCE, *_DEVICE, *_INDEX, "modelName",
         "model_name", "job", "service_name", "exported_container", "device", "pci_bus_id", "GPU_I_ID",
+        "name", "gpu_model", "hw_model", "hw_name",
         "DCGM_FI_DRIVER_VERSION",
     }
 )  # fmt: skip
@@ -111,7 +112,7 @@ def accelerator(labels: Labels, resource: Labels, system: str, default_cluster: 
         device = f"{_host(node)}/{device}"  # such a name is not one in the whole fleet
     if instance := _pick(own, ("GPU_I_ID",)):
         device = f"{device}/gi-{instance}"
-    cluster = _pick(known, _CLUSTER) or default_cluster
+    cluster = _pick(own, _CLUSTER) or _pick(around, _CLUSTER) or default_cluster
     model = _pick(own, _GPU_MODEL)
     return _who(
         f"gpu|{device}",
@@ -155,7 +156,7 @@ def server(labels: Labels, resource: Labels, system: str, default_cluster: str) 
     if system in ("genai", "litellm"):
         stated = _pick(own, _PROVIDER if system == "genai" else ("api_provider",))
         provider = "unknown" if stated is None else _PROVIDERS.get(stated.lower(), stated)
-    cluster = _pick(known, _CLUSTER) or default_cluster
+    cluster = _pick(own, _CLUSTER) or _pick(around, _CLUSTER) or default_cluster
     place = _server(own, around)
     team = _pick(known, _TEAM)
     which = model or ""

@@ -46,9 +46,12 @@ def settings_of(form: str) -> Settings:
     return parse_settings(CONFIG.replace("FORMAT", form), "formats.yaml", Sources(Path("."), {}))
 
 
-def build(form: str, store: Store | None = None) -> Pipeline:
+STORE = Store.open("sqlite://")
+
+
+def build(form: str, store: Store = STORE) -> Pipeline:
     wanted = settings_of(form)
-    return pipelines(wanted, router(wanted), store or Store.open("sqlite://"))(0)
+    return pipelines(wanted, router(wanted), store)(0)
 
 
 def scrapes(minutes: int, accelerators: int = 2) -> list[tuple[list[Metric], dict[str, str]]]:
