@@ -28,7 +28,7 @@ METRICS = (
 BEGIN_S, EVERY_S = 1_795_435_200, 30
 LOOP, JSON_LOOP = "protobuf and a loop", "json and a loop"
 PROTO, WHOLE = "OTLP protobuf to events", "OTLP protobuf, whole partition"
-PIECE = 50  # messages a call, as a slice of Kafka's has them
+PIECE = 200  # messages a call, as a slice of Kafka's has them
 Fields = dict[str, float]
 FIGURE = "samples_per_cpu_s"
 

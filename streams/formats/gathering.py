@@ -10,60 +10,28 @@ is where counting begins. A series that is gone is unknown, not zero.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
 from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
 
-from detectors.events import Event, GpuSample, TokenUsage
+from detectors.events import Event
 from streams.formats.aliases import PERCENT_FROM, Slot, is_blank
-from streams.formats.owners import Who
-from streams.formats.series import CUMULATIVE, DELTA, Series, is_ratio
+from streams.formats.series import CUMULATIVE, DELTA, Series
+from streams.formats.telling import MOST_COST_USD, Thing, beyond, sample, usage
 
 HOLD_MS = 60_000
-SPAN_MS = 30_000  # of a thing's first event, and after a silence
-LONGEST_SPAN_MS = 300_000
-LONGEST_USE_MS = 7 * 86_400_000
 KEPT_MS = 6 * 3_600_000  # after so long a silence a thing is forgotten
 SOURCE_KEPT_MS = 300_000  # a better source that was silent for so long gives way to another
 HOUR_MS = 3_600_000
 BUCKETS = 64
 MOST_THINGS = 400_000
 MOST_COUNTERS = 256  # of one server
-INFINITE = float("inf")
 INFO = int(Slot.INFO)
-COUNTED = frozenset({*range(Slot.REQUESTS, Slot.COST + 1), int(Slot.INPUT_EVENTS)})
 MOST_GROWTH = 1e12  # of a counter between two values
-MOST_GROWTH_USD = 1e9
 
 Point = tuple[Series, int, float, int]
 """Series, epoch milliseconds, value, and when a counter started (epoch milliseconds, 0: unknown)."""
-
-Base = tuple[float, int, int]  # of a counter: value, when, start
-
-
-class Thing(Struct, array_like=True):
-    """What is known of an accelerator or of a server."""
-
-    who: Who
-    rank: int  # of the source that is believed
-    rank_ms: int = 0  # when that one spoke last
-    at_ms: int = 0  # of the event that is being gathered; 0: none
-    told_ms: int = 0  # of the last event
-    got: int = 0  # how many values are there
-    expected: int = 0  # how many were there last time
-    values: dict[int, float] = {}
-    bases: dict[str, Base] = {}
-    model: str | None = None
-
-    def copy(self) -> "Thing":
-        """One that may be changed."""
-        return Thing(
-            self.who, self.rank, self.rank_ms, self.at_ms, self.told_ms, self.got, self.expected,
-            self.values.copy(), self.bases.copy(), self.model,
-        )  # fmt: skip
 
 
 class Step:
@@ -90,46 +58,23 @@ class Step:
         events: list[Event] = []
         faults: list[tuple[Point, str]] = []
         here: dict[str, Thing] = {}
-        things, newest = self.things, self.newest_ms
+        look = here.get
         for point in points:
-            series, at_ms, value, start_ms = point
-            if series.reason:
-                faults.append((point, series.reason))
-                continue
-            if at_ms > latest_ms or at_ms <= 0:
-                faults.append((point, "it bears no time" if at_ms <= 0 else "dated too far ahead of its arrival"))
-                continue
-            name = series.who.thing
-            thing = here.get(name)
-            if thing is None:
-                if len(things) + len(self.state.things) >= MOST_THINGS and name not in self.state.things:
-                    faults.append((point, f"more than {MOST_THINGS:,} accelerators and servers"))
-                    continue
-                thing = here[name] = things.get(name) or self._thing(series)
-            if series.slot == INFO:
-                thing.model = series.who.model
-                continue
-            if series.counter == 0:
-                if at_ms != thing.at_ms or series.rank != thing.rank:
-                    if not self._turn(thing, series, at_ms, events):
-                        continue
-                    if at_ms > newest:
-                        newest = at_ms
-                kept = value * (self._scale(series, value) if series.instance else series.scale)
-                thing.got += 1
-                if 0.0 <= kept <= series.most:  # no blank does
-                    if series.who is not thing.who and series.slot in thing.values and not self._prefer(thing, series):
-                        continue
-                    thing.values[series.slot] = kept
-                elif not is_blank(value, series.blanks):
-                    faults.append((point, _beyond(series, value)))
-            else:
-                fault = self._count(thing, series, at_ms, value, start_ms, events)
-                if fault is not None:
-                    faults.append((point, fault))
-                elif at_ms > newest:
-                    newest = at_ms
-        self.newest_ms = newest
+            series, at_ms, value, _ = point
+            if series.is_plain:
+                thing = look(series.thing)
+                if thing is not None and thing.at_ms == at_ms and thing.rank == series.rank:
+                    kept = value * series.scale
+                    if 0.0 <= kept <= series.most:  # no blank is
+                        values = thing.values
+                        if series.who is thing.who or series.slot not in values:
+                            values[series.slot] = kept
+                            thing.got += 1
+                            continue
+            fault = self._one(point, here, events, latest_ms)
+            if fault is not None:
+                faults.append((point, fault))
+        newest = self.newest_ms
         for name, thing in here.items():
             if not thing.at_ms:
                 self.waiting.pop(name, None)
@@ -145,9 +90,42 @@ class Step:
             self._forget(newest)
         return events, faults
 
+    def _one(self, point: Point, here: dict[str, Thing], events: list[Event], latest_ms: int) -> str | None:
+        """Take one value, whatever it is of. Returns what is wrong with it."""
+        series, at_ms, value, start_ms = point
+        if series.reason:
+            return series.reason
+        if at_ms > latest_ms or at_ms <= 0:
+            return "it bears no time" if at_ms <= 0 else "dated too far ahead of its arrival"
+        name = series.thing
+        thing = here.get(name)
+        if thing is None:
+            if len(self.things) + len(self.state.things) >= MOST_THINGS and name not in self.state.things:
+                return f"more than {MOST_THINGS:,} accelerators and servers"
+            thing = here[name] = self.things.get(name) or self._thing(series)
+        if series.slot == INFO:
+            thing.model = series.who.model
+            return None
+        if series.counter:
+            fault = self._count(thing, series, at_ms, value, start_ms, events)
+            if fault is None and at_ms > self.newest_ms:
+                self.newest_ms = at_ms
+            return fault
+        if at_ms != thing.at_ms or series.rank != thing.rank:
+            if not self._turn(thing, series, at_ms, events):
+                return None
+            self.newest_ms = max(self.newest_ms, at_ms)
+        kept = value * (self._scale(series, value) if series.instance else series.scale)
+        thing.got += 1
+        if not 0.0 <= kept <= series.most:
+            return None if is_blank(value, series.blanks) else beyond(series, value)
+        if series.who is thing.who or series.slot not in thing.values or self._prefer(thing, series):
+            thing.values[series.slot] = kept
+        return None
+
     def gone(self, series: Series) -> None:
         """A series has ended: nothing is expected of it any more."""
-        if not series.reason and (series.who.thing in self.things or series.who.thing in self.state.things):
+        if not series.reason and (series.thing in self.things or series.thing in self.state.things):
             thing = self._thing(series)
             thing.expected = max(thing.expected - 1, 0)
 
@@ -158,7 +136,7 @@ class Step:
         return events
 
     def _thing(self, series: Series) -> Thing:
-        name = series.who.thing
+        name = series.thing
         thing = self.things.get(name)
         if thing is None:
             known = None if name in self.things else self.state.things.get(name)
@@ -212,7 +190,7 @@ class Step:
             return None
         value *= series.scale
         if not 0.0 <= value <= series.most:
-            return _beyond(series, value)
+            return beyond(series, value)
         if thing.model is None:
             thing.model = series.who.model
         base = thing.bases.get(series.key)
@@ -245,13 +223,13 @@ class Step:
             grown = value
         else:
             grown = value - base[0]
-        if grown > (MOST_GROWTH_USD if series.slot == Slot.COST else MOST_GROWTH):
+        if grown > (MOST_COST_USD if series.slot == Slot.COST else MOST_GROWTH):
             return f"it has grown by {grown:g} since its last value: that can't be in its unit"
         thing.values[series.slot] = thing.values.get(series.slot, 0.0) + grown
         return None
 
     def _tell(self, thing: Thing, events: list[Event]) -> None:
-        event = _sample(thing) if thing.who.provider is None else _usage(thing)
+        event = sample(thing) if thing.who.provider is None else usage(thing)
         if event is not None:
             events.append(event)
         thing.expected = thing.got or thing.expected
@@ -365,93 +343,3 @@ class _Head(Struct, array_like=True):
 
 def _bucket(name: str) -> int:
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=1).digest()[0] % BUCKETS
-
-
-def moment(at_ms: int) -> datetime:
-    """Epoch milliseconds as a moment in UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
-def _span_ms(thing: Thing, most_ms: int) -> int:
-    span_ms = thing.at_ms - thing.told_ms
-    return span_ms if 0 < span_ms <= most_ms and thing.told_ms else SPAN_MS
-
-
-def _sample(thing: Thing) -> GpuSample | None:
-    values, who = thing.values, thing.who
-    if not values:
-        return None
-    get = values.get
-    used, total = get(Slot.USED), get(Slot.TOTAL)
-    if total is None and used is not None and Slot.FREE in values:
-        total = used + values[Slot.FREE] + get(Slot.RESERVED, 0.0)
-    return GpuSample(
-        at=moment(thing.at_ms),
-        workload=who.workload,
-        device=who.thing[4:],
-        span_s=_span_ms(thing, LONGEST_SPAN_MS) / 1000,
-        team=who.team,
-        node=who.node,
-        labels=who.labels,
-        gpu_model=who.model or thing.model,
-        util_ratio=_ratio(get(Slot.UTIL)),
-        engine_active_ratio=_ratio(get(Slot.ENGINE)),
-        sm_active_ratio=_ratio(get(Slot.SM)),
-        tensor_active_ratio=_ratio(get(Slot.TENSOR)),
-        dram_active_ratio=_ratio(get(Slot.DRAM)),
-        memory_used_bytes=None if used is None else int(used),
-        memory_total_bytes=None if total is None else int(total),
-        power_w=get(Slot.POWER),
-    )
-
-
-def _ratio(value: float | None) -> float | None:
-    return value if value is None or value <= 1.0 else 1.0
-
-
-def _usage(thing: Thing) -> TokenUsage | None:
-    values, who = thing.values, thing.who
-    if COUNTED.isdisjoint(values):  # no counter has two values yet
-        return None
-    read, written = _whole(values, Slot.CACHE_READ), _whole(values, Slot.CACHE_WRITE)
-    entered, left = _whole(values, Slot.INPUT) or 0, _whole(values, Slot.OUTPUT) or 0
-    thought = _whole(values, Slot.REASONING)
-    fits = (read or 0) + (written or 0) <= entered  # counters are read one after the other
-    requests = _whole(values, Slot.REQUESTS)
-    if requests is None:
-        requests = _whole(values, Slot.INPUT_EVENTS)
-    cost = values.get(Slot.COST)
-    told = cost is not None and (cost > 0 or not entered + left)  # a gateway says 0 of a model that it can't price
-    identity = blake2b(who.thing.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-    return TokenUsage(
-        event_id=f"{identity}-{thing.at_ms}",
-        at=moment(thing.at_ms),
-        workload=who.workload,
-        provider=who.provider or "unknown",
-        model=thing.model or (who.labels or {}).get("requested_model") or "unknown",
-        span_s=_span_ms(thing, LONGEST_USE_MS) / 1000,
-        team=who.team,
-        labels=who.labels,
-        requests=requests or 0,
-        errors=_whole(values, Slot.ERRORS),
-        input_tokens=entered,
-        output_tokens=left,
-        cache_read_tokens=read if fits else None,
-        cache_write_tokens=written if fits else None,
-        reasoning_tokens=thought if thought is None or thought <= left else None,
-        requests_running=values.get(Slot.RUNNING),
-        requests_waiting=values.get(Slot.WAITING),
-        cost_usd=Decimal(repr(round(cost, 9))) if told and cost is not None and cost <= MOST_GROWTH_USD else None,
-    )
-
-
-def _whole(values: dict[int, float], slot: int) -> int | None:
-    value = values.get(slot)
-    return None if value is None else round(value)
-
-
-def _beyond(series: Series, value: float) -> str:
-    if not -INFINITE < value < INFINITE:
-        return f"the value is {value}"
-    hint = "; is it percent, and not a ratio?" if is_ratio(series) and series.most < value * series.scale <= 100 else ""
-    return f"the value {value:g} is beyond what it can be (0 to {series.most / series.scale:g} in its unit){hint}"

@@ -6,6 +6,7 @@ places and a look-up of the bytes that follow. Anything that is laid out otherwi
 
 from struct import Struct
 
+from streams.formats.plans import MOST_MISSES, MOST_PLAN_BYTES, Place, Plan, mixed
 from streams.formats.points import Malformed, Points, Room
 from streams.formats.series import CUMULATIVE, DELTA, GAUGE, Names, Series, Unusable
 from streams.formats.wire import BYTES, DOUBLE, FIXED64, LONG, UNSIGNED, VARINT, fields, text, varint
@@ -41,18 +42,49 @@ class OtlpProto:
         self._resources: dict[bytes, _Resource] = {}
         self._wanted: dict[bytes, bool] = {}
         self._room = Room()
+        self._plans: dict[tuple[int, bytes], Plan | int] = {}  # or how often there was none that fits
+        self._places: list[Place] | None = None  # of the points of the group at hand, while a plan may be made of it
+        self._unread: list[tuple[int, int]] = []
 
     def read(self, data: bytes) -> Points:
         """The points of a message. Raises Malformed."""
         if self._room.full or len(self._wanted) > 100_000:
             self._resources.clear()
             self._wanted.clear()
+            self._plans.clear()
             self._room.clear()
         found = Points([], [])
         for number, wire, begin, end in fields(data, 0, len(data)):
             if number == 1 and wire == BYTES:
-                self._resource_metrics(data, begin, end, found)
+                self._group(data, begin, end, found)
         return found
+
+    def _group(self, data: bytes, begin: int, end: int, found: Points) -> None:
+        """A resource's metrics: by plan where it is as it was, else field by field, and a plan made of it."""
+        group = data[begin:end]
+        head = b""
+        if group[:1] == b"\x0a":  # its resource
+            size, at = varint(group, 1, len(group))
+            head = group[at : at + size]
+        key = (len(group), head)
+        plan = self._plans.get(key, 0)
+        if isinstance(plan, Plan):
+            points = plan.read(group)
+            if points is not None:
+                found.points += points
+                found.number += plan.number
+                return
+            plan = 1
+        learn = plan < MOST_MISSES and len(group) <= MOST_PLAN_BYTES
+        self._places, self._unread = [] if learn else None, []
+        self._resource_metrics(group, 0, len(group), found)
+        places, self._places = self._places, None
+        if places is None or mixed(places):
+            self._plans[key] = plan + 1
+        else:
+            self._plans[key] = Plan(group, places, self._unread)
+        if not plan:
+            self._room.take(3 * len(group))
 
     def _resource_metrics(self, data: bytes, begin: int, end: int, found: Points) -> None:
         scopes: list[tuple[int, int]] = []
@@ -111,6 +143,7 @@ class OtlpProto:
             if number == 1:
                 name = data[at:after]
                 if not self._is_wanted(name):
+                    self._unread.append((after, end))
                     return
             elif number in _LAYOUTS:
                 kind, first, last = number, at, after
@@ -167,7 +200,7 @@ class OtlpProto:
         known = resource.known.get(key)
         if known is None:
             known = resource.known[key] = {}
-        look, add = known.get, found.points.append
+        look, add, places = known.get, found.points.append, self._places
         found.number += len(begins)
         for first, last in zip(begins, ends, strict=True):
             size = last - first
@@ -200,6 +233,11 @@ class OtlpProto:
                 add((series, at_ns // 1_000_000, value, start_ns // 1_000_000))
             elif tail not in known:
                 self._slow(data, first, last, key, known, resource, found)
+                continue
+            if places is not None:
+                begun = last - len(tail) - first == 27
+                at = first + 10 if begun else first + 1
+                places.append((first + 1 if begun else -1, at, at + 9, tag == _INT_TAG, series))
 
     def _slow(
         self,
@@ -212,6 +250,7 @@ class OtlpProto:
         found: Points,
     ) -> None:
         """A point of a gauge or a sum, field by field."""
+        self._places = None
         at_ns = start_ns = flags = 0
         value: float | None = None
         parts: list[bytes] = []
@@ -267,6 +306,7 @@ class OtlpProto:
         self, data: bytes, begin: int, end: int, kind: int, name: bytes, unit: bytes, resource: _Resource, found: Points
     ) -> None:
         """The sums and counts of histograms and summaries, each as a counter of its own."""
+        self._places = None
         counter = CUMULATIVE
         ranges: list[tuple[int, int]] = []
         for number, wire, content, after in fields(data, begin, end):

@@ -17,7 +17,10 @@ TYPES = {"input": Slot.INPUT, "prompt": Slot.INPUT, "output": Slot.OUTPUT, "comp
 class Series:
     """One metric of one accelerator or server."""
 
-    __slots__ = ("blanks", "counter", "instance", "key", "most", "rank", "reason", "scale", "slot", "text", "who")
+    __slots__ = (
+        "blanks", "counter", "instance", "is_plain", "key", "most", "rank", "reason", "scale", "slot", "text",
+        "thing", "who",
+    )  # fmt: skip
 
     def __init__(
         self, who: Who, alias: Alias, slot: Slot, counter: int, scale: float, key: str, instance: str, text: str
@@ -26,7 +29,8 @@ class Series:
         self.who, self.slot, self.counter, self.scale, self.key = who, int(slot), counter, scale, key
         self.most, self.blanks, self.text = most_of(alias.unit), alias.unit, text
         self.rank, self.instance = RANKS.get(alias.system, 0), instance
-        self.reason = ""
+        self.reason, self.thing = "", who.thing
+        self.is_plain = counter == GAUGE and slot is not Slot.INFO and not instance
 
 
 class Unusable(Series):
@@ -36,7 +40,7 @@ class Unusable(Series):
 
     def __init__(self, reason: str, text: str) -> None:
         """`text` is what to show of it."""
-        self.reason, self.text = reason, text
+        self.reason, self.text, self.is_plain = reason, text, False
 
 
 class Names:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from detectors.events import Event
 from streams.formats import influx
 from streams.formats.flat import Flat
-from streams.formats.gathering import HOLD_MS, Gathering, Point, Step, moment
+from streams.formats.gathering import HOLD_MS, Gathering, Point, Step
 from streams.formats.native import Decoded, Decoder, Fault
 from streams.formats.otlp_json import OtlpJson
 from streams.formats.otlp_proto import OtlpProto
@@ -22,6 +22,7 @@ from streams.formats.points import Malformed, Points
 from streams.formats.remote_write import RemoteWrite
 from streams.formats.series import Names
 from streams.formats.sniff import OTLP_TOPIC, WRITE_TOPIC, Format, sniff, unwrapped
+from streams.formats.telling import moment
 
 Longs = NDArray[np.int64]
 MOST_FAULTS = 50  # of one message that are put on record one by one
