@@ -145,6 +145,40 @@ def test_points_are_read_as_the_protobuf_library_reads_them(metrics):
         assert read == by_reference(message)
 
 
+METRICS = st.builds(
+    Metric,
+    name=st.sampled_from(["a", "b" * 200, "c"]),
+    value=st.floats(allow_nan=False),
+    labels=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+    at_s=st.sampled_from([NOON_S, NOON_S + 1]),
+    kind=st.sampled_from(["gauge", 1, 2]),
+    start_s=st.sampled_from([0, NOON_S - 60]),
+)
+
+
+class SomeOf(Plain):
+    """The same, but for metrics of no interest."""
+
+    def aliases(self, name):
+        return () if name.startswith("c") else (name,)
+
+
+@settings(LAWFUL, max_examples=40)
+@given(st.lists(METRICS, min_size=1, max_size=4), st.data())
+def test_messages_that_look_alike_are_read_as_the_protobuf_library_reads_them(metrics, data):
+    reader = OtlpProto(SomeOf("default"))
+    for _ in range(8):
+        for metric in metrics:
+            if data.draw(st.booleans()):
+                metric.value = data.draw(st.one_of(st.floats(allow_nan=False), st.integers(0, 9)))
+                metric.at_s += 30
+        if data.draw(st.integers(0, 4)) == 0:
+            metrics[0].labels = {"k": data.draw(st.text("xy", min_size=1, max_size=1))}
+        message = as_proto(request(metrics))
+        read = [(*series.text, at_ms, value) for series, at_ms, value, _ in reader.read(message).points]
+        assert read == [point for point in by_reference(message) if point[0] != "c"]
+
+
 @LAWFUL
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
 def test_bytes_of_any_kind_are_points_or_malformed(message):
