@@ -121,7 +121,7 @@ def accelerator(labels: Labels, resource: Labels, system: str, default_cluster: 
         node=None if node is None else _host(node),
         model=model,
         provider=None,
-        labels=own,
+        labels=own | {key: value for key, value in around.items() if key not in own},
     )
 
 
@@ -174,7 +174,7 @@ def server(labels: Labels, resource: Labels, system: str, default_cluster: str) 
         node=None,
         model=model,
         provider=provider,
-        labels=own,
+        labels=own | {key: value for key, value in around.items() if key not in own},
     )
 
 
@@ -222,14 +222,14 @@ def _who(
         raise Unattributable(f"the name of its accelerator has {len(thing)} characters, the limit is {MOST_BYTES - 4}")
     rest = {
         key: value
-        for key, value in sorted(labels.items())
+        for key, value in labels.items()
         if key not in _NAMED
         and key not in _PRIVATE
         and value not in _NOT_NAMES
         and len(key) <= 64
         and len(value) <= MOST_BYTES
     }
-    kept = dict(list(rest.items())[:MOST_LABELS])
+    kept = dict(sorted(list(rest.items())[:MOST_LABELS]))
     return Who(thing, workload, team, node, model, provider, kept or None)
 
 

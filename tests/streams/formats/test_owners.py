@@ -142,3 +142,8 @@ def test_the_table_of_aliases_is_whole():
 )
 def test_names_of_any_dialect_are_found(name, slots):
     assert [alias.slot for alias in table().get(plain(name), ())] == slots
+
+
+def test_attributes_of_the_resource_are_labels_for_the_rules():
+    labels, resource = {"UUID": "GPU-1", "tier": "a"}, {"deployment.environment": "prod", "tier": "b"}
+    assert accelerator(labels, resource, "dcgm", "home").labels == {"deployment_environment": "prod", "tier": "a"}
