@@ -26,11 +26,12 @@ _Known = dict[bytes, Series | None]
 class _Resource:
     """A resource that was met, and the series known of it."""
 
-    __slots__ = ("attributes", "fault", "known")
+    __slots__ = ("attributes", "fault", "known", "plans")
 
     def __init__(self, attributes: dict[str, str], fault: str) -> None:
         self.attributes, self.fault = attributes, fault
         self.known: dict[tuple[bytes, bytes, int], _Known] = {}
+        self.plans: dict[tuple[bytes, bytes, int], Plan | int] = {}  # by name, unit and size of a metric
 
 
 class OtlpProto:
@@ -74,7 +75,7 @@ class OtlpProto:
                 found.points += points
                 found.number += plan.number
                 return
-            plan = 1
+            plan = plan.misses + 1
         learn = plan < MOST_MISSES and len(group) <= MOST_PLAN_BYTES
         self._places, self._unread = [] if learn else None, []
         self._resource_metrics(group, 0, len(group), found)
@@ -82,7 +83,7 @@ class OtlpProto:
         if places is None or mixed(places):
             self._plans[key] = plan + 1
         else:
-            self._plans[key] = Plan(group, places, self._unread)
+            self._plans[key] = Plan(group, places, self._unread, plan)
         if not plan:
             self._room.take(3 * len(group))
 
@@ -165,6 +166,30 @@ class OtlpProto:
         return known
 
     def _numbers(
+        self, data: bytes, begin: int, end: int, name: bytes, unit: bytes, resource: _Resource, found: Points
+    ) -> None:
+        """The points of a gauge or a sum: by a plan of its own where there is none of the whole group."""
+        if self._places is not None:
+            self._read_numbers(data, begin, end, name, unit, resource, found)
+            return
+        body = data[begin:end]
+        key = (name, unit, len(body))
+        plan = resource.plans.get(key, 0)
+        if isinstance(plan, Plan):
+            points = plan.read(body)
+            if points is not None:
+                found.points += points
+                found.number += plan.number
+                return
+            plan = plan.misses + 1
+        self._places = [] if plan < MOST_MISSES and len(body) <= MOST_PLAN_BYTES else None
+        self._read_numbers(body, 0, len(body), name, unit, resource, found)
+        places, self._places = self._places, None
+        resource.plans[key] = plan + 1 if places is None or mixed(places) else Plan(body, places, (), plan)
+        if not plan:
+            self._room.take(3 * len(body))
+
+    def _read_numbers(
         self, data: bytes, begin: int, end: int, name: bytes, unit: bytes, resource: _Resource, found: Points
     ) -> None:
         """The points of a gauge or a sum."""

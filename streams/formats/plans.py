@@ -1,9 +1,10 @@
-"""Plans: one look at a whole group of metrics that is, but for its times and values, byte for byte what it was before.
+"""Plans: one look at a group of metrics, or at one, that is but for times and values byte for byte what it was before.
 
 A plan masks the bytes of times, values and metrics of no interest out of a group. Where the rest is as it was, the
 group holds the same series in the same places, and all its numbers are read in one step.
 """
 
+from collections.abc import Sequence
 from itertools import repeat
 from operator import itemgetter
 from struct import Struct
@@ -22,10 +23,26 @@ Place = tuple[int, int, int, bool, Series | None]
 class Plan:
     """How to read a group of `size` bytes at once."""
 
-    __slots__ = ("_mask", "_numbers", "_pick_starts", "_pick_times", "_pick_values", "_series", "_template", "number")
+    __slots__ = (
+        "_mask",
+        "_numbers",
+        "_pick_starts",
+        "_pick_times",
+        "_pick_values",
+        "_series",
+        "_template",
+        "misses",
+        "number",
+    )
 
-    def __init__(self, group: bytes, places: list[Place], unread: list[tuple[int, int]]) -> None:
-        """Made of a group that was read: its points in order, and the stretches of no interest."""
+    def __init__(
+        self, group: bytes, places: list[Place], unread: Sequence[tuple[int, int]] = (), misses: int = 0
+    ) -> None:
+        """Made of a group that was read: its points in order, and the stretches of no interest.
+
+        `misses`: how many plans before this one did not fit, in a row.
+        """
+        self.misses = misses
         keep = bytearray(b"\xff") * len(group)
         for begin, end in unread:
             keep[begin:end] = bytes(end - begin)
@@ -59,6 +76,7 @@ class Plan:
         """The points of a group of the same length; None where it is not the same group."""
         if int.from_bytes(group, "little") & self._mask != self._template:
             return None
+        self.misses = 0
         if not self._series:
             return []
         numbers = self._numbers.unpack_from(group)
