@@ -67,7 +67,7 @@ def run(quick: bool) -> Result:
         f"A sample is one value of a metric; a message is a scrape of {GPUS} accelerators with {len(METRICS)} metrics "
         f"each and eight labels: {sizes}. {len(METRICS)} samples become one event.",
         "A scrape that repeats the one before it byte for byte, but for times and values, is read in one step; one "
-        "with its metrics in another order is read field by field.",
+        "with its metrics in another order is read metric by metric.",
         "The loops read every sample with its labels and join what an accelerator says at one moment; they know no "
         "units, duplicates, counters or owners, and set nothing aside. A whole partition detects, prices and keeps its "
         "ledger too. First sight of every series is included.",

@@ -5,8 +5,9 @@ time, or when it speaks of a later moment, or when the others are `HOLD_MS` furt
 last event, so that nothing is counted twice however often it is asked, and by however many. What is taken depends on
 the order of the messages only, not on how they are cut into calls.
 
-Counters become increments: a smaller value, or a new start, is a counter that began anew; the first value of a series
-is where counting begins. A series that is gone is unknown, not zero.
+Counters become increments: a smaller value is a counter that began anew; the first value of a series is where counting
+begins. A new start time alone is not believed: a collector that begins anew states one of its own, and the counters
+behind it have gone on. A series that is gone is unknown, not zero.
 """
 
 from collections.abc import Iterable, Mapping
@@ -216,10 +217,10 @@ class Step:
         if series.counter == DELTA:
             grown = value
         elif base is None:
-            if not (start_ms and 0 < thing.told_ms <= start_ms <= at_ms):
+            if not 0 < thing.told_ms <= start_ms < at_ms:
                 return None
             grown = value  # it began after the last event: all of it is new
-        elif value < base[0] or start_ms > base[2] > 0:
+        elif value < base[0]:
             grown = value
         else:
             grown = value - base[0]

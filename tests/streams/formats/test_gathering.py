@@ -181,8 +181,19 @@ def test_a_counter_that_began_anew_counts_from_zero():
     ear = Ear()
     tokens(ear, count(1000, 0))
     assert tokens(ear, count(40, 30)) == [(30.0, 40, 30.0)]
-    assert tokens(ear, count(2000, 60, start=50)) == [(60.0, 1960, 30.0)]  # it had no start before: nothing is known
-    assert tokens(ear, count(2100, 90, start=80)) == [(90.0, 2100, 30.0)]
+    assert tokens(ear, count(70, 60)) == [(60.0, 30, 30.0)]
+
+
+def test_a_collector_that_begins_anew_does_not_count_everything_again():
+    ear = Ear()
+    for second, start in ((0, 0.001), (30, 0.001)):
+        tokens(ear, count(918_000 + second, second, start=start))
+    assert tokens(ear, count(918_060, 60, start=60)) == [(60.0, 30, 30.0)]
+    other = count(500_000, 90, "vllm:prompt_tokens_total", start=90)  # seen for the first time: since when is not known
+    assert tokens(ear, count(918_070, 90, start=60), other) == [(90.0, 10, 30.0)]
+    ear.scrape(count(500_003, 120, "vllm:prompt_tokens_total", start=90), resource=VLLM)
+    (event,) = ear.rest()
+    assert event.input_tokens == 3
 
 
 def test_a_series_that_began_after_the_last_event_is_new_in_full():
