@@ -6,15 +6,16 @@ places and a look-up of the bytes that follow. Anything that is laid out otherwi
 
 from struct import Struct
 
+from streams.formats.otlp_attributes import attribute, framed
 from streams.formats.plans import MOST_MISSES, MOST_PLAN_BYTES, Place, Plan, mixed
 from streams.formats.points import Malformed, Points, Room
 from streams.formats.series import CUMULATIVE, DELTA, GAUGE, Names, Series, Unusable
-from streams.formats.wire import BYTES, DOUBLE, FIXED64, LONG, UNSIGNED, VARINT, fields, text, varint
+from streams.formats.wire import BYTES, DOUBLE, FIXED64, LONG, UNSIGNED, VARINT, fields, varint
 
 _GAUGE, _SUM, _HISTOGRAM, _EXPONENTIAL, _SUMMARY = 5, 7, 9, 10, 11
 _TIMED, _TIMED_INT = Struct("<xQxd"), Struct("<xQxq")
 _BEGUN, _BEGUN_INT = Struct("<xQxQxd"), Struct("<xQxQxq")
-_START_TAG, _TIME_TAG, _DOUBLE_TAG, _INT_TAG, _ATTRIBUTE_TAG = 0x11, 0x19, 0x21, 0x31, 0x3A
+_START_TAG, _TIME_TAG, _DOUBLE_TAG, _INT_TAG = 0x11, 0x19, 0x21, 0x31
 _LAYOUTS = {_GAUGE: (7, 8), _SUM: (7, 8), _HISTOGRAM: (9, 10), _EXPONENTIAL: (1, 10), _SUMMARY: (7, 8)}
 """By kind of metric: the field numbers of a point's attributes and flags."""
 
@@ -108,7 +109,7 @@ class OtlpProto:
     def _resource(resource: bytes) -> _Resource:
         try:
             pairs = [
-                _attribute(resource, first, last)
+                attribute(resource, first, last)
                 for number, wire, first, last in fields(resource, 0, len(resource))
                 if number == 1 and wire == BYTES
             ]
@@ -307,13 +308,13 @@ class OtlpProto:
         self, parts: list[bytes], key: tuple[bytes, bytes, int], known: _Known, resource: _Resource
     ) -> Series | None:
         """The series of these attributes; looked up next time by all of them as they follow each other."""
-        whole = b"".join(_framed(part) for part in parts)
+        whole = b"".join(framed(part) for part in parts)
         if whole in known:
             return known[whole]
         name, unit, counter = key
         spelt = name.decode("utf-8", "replace")
         try:
-            pairs = [_attribute(part, 0, len(part)) for part in parts]
+            pairs = [attribute(part, 0, len(part)) for part in parts]
             fault = resource.fault
         except Malformed as error:
             pairs, fault = [], str(error)
@@ -370,35 +371,3 @@ class OtlpProto:
                     found.gone.append(series)
                 elif suffix in values:
                     found.points.append((series, at_ns // NS_PER_MS, values[suffix], start_ns // NS_PER_MS))
-
-
-def _framed(part: bytes) -> bytes:
-    """An attribute as a point of a gauge or a sum holds it, if its writer takes the shortest way."""
-    size = len(part)
-    head = bytearray((_ATTRIBUTE_TAG,))
-    while size >= 0x80:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + part
-
-
-def _attribute(data: bytes, begin: int, end: int) -> tuple[str, str | None]:
-    """A key and its value as text; None for a value that is a list, a map or bytes."""
-    key, value = "", None
-    for number, wire, first, last in fields(data, begin, end):
-        if number == 1 and wire == BYTES:
-            key = text(data, first, last)
-        elif number == 2 and wire == BYTES:
-            for kind, form, content, after in fields(data, first, last):
-                if kind == 1 and form == BYTES:
-                    value = text(data, content, after)
-                elif kind == 2 and form == VARINT:
-                    value = "true" if content else "false"
-                elif kind == 3 and form == VARINT:
-                    value = str(content - (1 << 64) if content >= 1 << 63 else content)
-                elif kind == 4 and form == FIXED64:
-                    value = f"{DOUBLE.unpack_from(data, content)[0]:g}"
-                else:
-                    value = None
-    return key, value
