@@ -7,11 +7,12 @@ from time import monotonic
 
 from benchmarks import table
 from benchmarks.figures import Result, save
-from benchmarks.suites import envelopes, ingest, latency, profile, recovery, scale, workers
+from benchmarks.suites import decode, envelopes, ingest, latency, profile, recovery, scale, workers
 
 SUITES: dict[str, Callable[[bool], Result]] = {
     "ingest": ingest.run,
     "envelopes": envelopes.run,
+    "decode": decode.run,
     "scale": scale.run,
     "workers": workers.run,
     "latency": latency.run,

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.figures import Result, Row, Verdict, load
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-SUITES = ("ingest", "envelopes", "scale", "workers", "latency", "recovery", "profile")
+SUITES = ("ingest", "envelopes", "decode", "scale", "workers", "latency", "recovery", "profile")
 HEADINGS = {
     "ratio": "ratio",
     "core_ratio": "ratio per core",

@@ -50,6 +50,8 @@ from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.duties import Duties
 from streams.forecast_duty import ForecastDuty
+from streams.formats.sniff import Format
+from streams.formats.translate import Translator
 from streams.kafka_login import KafkaLogin
 from streams.keeper import Keeper, no_unread
 from streams.metrics import Metrics
@@ -166,6 +168,7 @@ def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int]
     """What makes the pipeline of a partition."""
     book, rules = price_book(settings), attribution_rules(settings)
     team_rules = tuple(TeamRule(match=dict(rule.match), team=rule.team) for rule in rules)
+    bounds = limits(settings)
 
     def build(partition: int) -> Pipeline:
         idle, watching = detectors(settings)
@@ -177,8 +180,11 @@ def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int]
             attribution=Attribution(team_rules),
             severity=severity(settings),
             route=route.decide,
-            limits=limits(settings),
+            limits=bounds,
             recall=partial(store.read_cold, partition),
+            translator=Translator(
+                kafka_formats(settings), cluster=settings.stream.cluster, max_ahead_s=bounds.max_ahead_s
+            ),
         )
 
     return build
@@ -346,6 +352,17 @@ def kafka_topics(settings: Settings) -> Mapping[str, str]:
         "token.usage": topics.token_usage,
         "billing.charges": topics.charges,
         "ops.changes": topics.changes,
+    }
+
+
+def kafka_formats(settings: Settings) -> Mapping[str, Format]:
+    """How the messages of each input are written, by logical name."""
+    wanted = settings.kafka.formats
+    return {
+        "gpu.samples": Format(wanted.gpu_samples),
+        "token.usage": Format(wanted.token_usage),
+        "billing.charges": Format(wanted.charges),
+        "ops.changes": Format(wanted.changes),
     }
 
 

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console.auth import COOKIE, SESSION_S, ConsoleAuth
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
-INGEST = "/api/v1/events"
+INGEST, OTLP, WRITE = "/api/v1/events", "/v1/metrics", "/api/v1/write"
+DOORS = frozenset({INGEST, OTLP, WRITE})  # for programs that deliver events
 LOGIN = "/login"
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS = {
@@ -64,7 +65,7 @@ class Guard:
         path, auth = request.scope["path"], self._auth
         bearer = _bearer(request)
         if bearer is not None:
-            if auth.is_token(bearer) or (path == INGEST and auth.is_ingest_token(bearer)):
+            if auth.is_token(bearer) or (path in DOORS and auth.is_ingest_token(bearer)):
                 return None  # a bearer is no ambient credential: neither host nor origin can be abused
             if not auth.off:
                 return self._wrong(request)
@@ -72,12 +73,12 @@ class Guard:
             return _problem(403, "this name is not one of the console's own; make it console.public_url")
         if path.startswith("/static/") or (path == "/metrics" and auth.metrics_open):
             return None
-        if path == INGEST and not auth.off:
+        if path in DOORS and not auth.off:
             return _problem(401, "send the token as `Authorization: Bearer ...`", {"www-authenticate": "Bearer"})
         shown = request.query_params.get("token")
         if shown is not None and request.method in SAFE and not auth.off:
             return self._exchange(request, shown)
-        if path == INGEST and not any(name in request.headers for name in ("sec-fetch-site", "origin")):
+        if path in DOORS and not any(name in request.headers for name in ("sec-fetch-site", "origin")):
             return None  # auth is off, and no browser sends this
         if request.method not in SAFE and not auth.is_ours(
             request.headers.get("sec-fetch-site"), request.headers.get("origin"), request.headers.get("host", "")

@@ -25,8 +25,11 @@ JSON_TYPES = frozenset({"application/json", "text/json"})
 LINE_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A body that is not taken: the status of the answer, and why."""
+
     def __init__(self, status: int, what: str, headers: dict[str, str] | None = None) -> None:
+        """`what` is shown to the sender."""
         super().__init__(what)
         self.status = status
         self.headers = headers
@@ -50,7 +53,7 @@ class Ingest:
         """202 once all values are kept; otherwise nothing is, and the answer says why and when to come again."""
         try:
             if self._inside >= self._at_once:
-                raise _Refused(429, "too many requests at once", {"retry-after": "1"})
+                raise Refused(429, "too many requests at once", {"retry-after": "1"})
             self._inside += 1
             try:
                 values, events = await self._read(request)
@@ -58,7 +61,7 @@ class Ingest:
                     await run_sync(self._append, values)
             finally:
                 self._inside -= 1
-        except _Refused as refused:
+        except Refused as refused:
             return JSONResponse({"error": str(refused)}, refused.status, refused.headers)
         except IntakeRefused as refused:
             status = 429 if isinstance(refused, IntakeFull) else 503
@@ -68,7 +71,7 @@ class Ingest:
     async def _read(self, request: Request) -> tuple[Sequence[bytes], int]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in JSON_TYPES | LINE_TYPES:
-            raise _Refused(
+            raise Refused(
                 415,
                 f"content type {kind[:80] or 'absent'!r} is not understood; send application/json (an event or an "
                 "array of events) or application/x-ndjson (an event a line)",
@@ -76,37 +79,39 @@ class Ingest:
             )
         packing = request.headers.get("content-encoding", "identity").strip().lower()
         if packing not in ("identity", "gzip"):
-            raise _Refused(415, "content encoding must be gzip or absent", {"accept-encoding": "gzip, identity"})
-        body = await self._body(request)
+            raise Refused(415, "content encoding must be gzip or absent", {"accept-encoding": "gzip, identity"})
+        body = await read_body(request, self._body_bytes)
         if packing == "gzip":
-            body = _unpacked(body, self._body_bytes)
+            body = unpacked(body, self._body_bytes)
         return _lines(body) if kind in LINE_TYPES else _document(body)
 
-    async def _body(self, request: Request) -> bytes:
-        declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > self._body_bytes:
-            raise _too_large(self._body_bytes)
-        body = bytearray()
-        try:
-            with anyio.fail_after(READ_S):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self._body_bytes:
-                        raise _too_large(self._body_bytes)
-        except TimeoutError:
-            raise _Refused(408, f"the body did not arrive within {READ_S:g} s") from None
-        except ClientDisconnect:
-            raise _Refused(400, "the body ended early") from None
-        return bytes(body)
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """A body of up to so many bytes as it was sent. Raises Refused."""
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared) > most_bytes:
+        raise too_large(most_bytes)
+    body = bytearray()
+    try:
+        with anyio.fail_after(READ_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise too_large(most_bytes)
+    except TimeoutError:
+        raise Refused(408, f"the body did not arrive within {READ_S:g} s") from None
+    except ClientDisconnect:
+        raise Refused(400, "the body ended early") from None
+    return bytes(body)
 
 
 def _document(body: bytes) -> tuple[Sequence[bytes], int]:
     try:
         value = msgspec.json.decode(body, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
     except msgspec.DecodeError as fault:
-        raise _Refused(400, f"the body is not a JSON object or array: {str(fault)[:200]}") from None
+        raise Refused(400, f"the body is not a JSON object or array: {str(fault)[:200]}") from None
     except RecursionError:
-        raise _Refused(400, "the body is nested too deeply") from None
+        raise Refused(400, "the body is nested too deeply") from None
     if isinstance(value, dict):
         return [body], 1
     return ([body] if value else []), len(value)
@@ -115,13 +120,13 @@ def _document(body: bytes) -> tuple[Sequence[bytes], int]:
 def _lines(body: bytes) -> tuple[Sequence[bytes], int]:
     lines = [line for line in (line.strip() for line in body.split(b"\n")) if line]
     if not lines:
-        raise _Refused(400, "the body holds no line")
+        raise Refused(400, "the body holds no line")
     if not any(line[:1] in (b"{", b"[") for line in lines):
-        raise _Refused(400, "no line of the body is a JSON object or array")
+        raise Refused(400, "no line of the body is a JSON object or array")
     return lines, len(lines)
 
 
-def _unpacked(body: bytes, most_bytes: int) -> bytes:
+def unpacked(body: bytes, most_bytes: int) -> bytes:
     """What is packed in the body's gzip members; never more than `most_bytes` are unpacked."""
     unpacked = bytearray()
     for _ in range(MOST_MEMBERS):
@@ -131,14 +136,15 @@ def _unpacked(body: bytes, most_bytes: int) -> bytes:
         try:
             unpacked += member.decompress(body, most_bytes - len(unpacked) + 1)
         except zlib.error:
-            raise _Refused(400, "the body is not gzip, though its content encoding says so") from None
+            raise Refused(400, "the body is not gzip, though its content encoding says so") from None
         if len(unpacked) > most_bytes:
-            raise _too_large(most_bytes)
+            raise too_large(most_bytes)
         if not member.eof:
-            raise _Refused(400, "the body's gzip ends early")
+            raise Refused(400, "the body's gzip ends early")
         body = member.unused_data
-    raise _Refused(400, f"the body has more than {MOST_MEMBERS} gzip members; send it in parts")
+    raise Refused(400, f"the body has more than {MOST_MEMBERS} gzip members; send it in parts")
 
 
-def _too_large(most_bytes: int) -> _Refused:
-    return _Refused(413, f"the body is larger than {most_bytes} bytes; send it in parts", {"connection": "close"})
+def too_large(most_bytes: int) -> Refused:
+    """What to say of a body beyond the limit."""
+    return Refused(413, f"the body is larger than {most_bytes} bytes; send it in parts", {"connection": "close"})

@@ -1,6 +1,7 @@
 """How event time advances, how much is kept in mind, and what is worth saying."""
 
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,6 +14,10 @@ DAY = timedelta(days=1)
 class Stream(Section):
     """How event time advances, and how much is kept in mind. Every bound keeps memory bounded."""
 
+    cluster: Annotated[str, Field(pattern=r"^[^/\x00-\x1f]{1,128}$")] = Field(
+        default="default",
+        description="Cluster of telemetry that names none, as metrics of other systems often don't.",
+    )
     allowed_lateness: Duration = Field(
         default=timedelta(seconds=120),
         ge=timedelta(0),

@@ -27,6 +27,28 @@ class KafkaTopics(Section):
         return self
 
 
+TopicFormat = Literal[
+    "native",
+    "auto",
+    "otlp_proto",
+    "otlp_json",
+    "prometheus_json",
+    "telegraf_json",
+    "influx",
+    "vector_json",
+    "cloudevents",
+]
+
+
+class KafkaFormats(Section):
+    """How the messages of each topic are written."""
+
+    gpu_samples: TopicFormat = Field(default="native", description="Format of the topic of accelerator samples.")
+    token_usage: TopicFormat = Field(default="native", description="Format of the topic of token usage.")
+    charges: TopicFormat = Field(default="native", description="Format of the topic of rows of the bill.")
+    changes: TopicFormat = Field(default="native", description="Format of the topic of what people did.")
+
+
 class KafkaSecurity(Section):
     """How to log in to the brokers."""
 
@@ -80,6 +102,7 @@ class Kafka(Section):
     ] = Field(default=("localhost:9092",), description="Brokers to ask first: HOST:PORT, or a list of them.")
     group: Text = Field(default="emberwatch", description="Consumer group. All workers of one service share it.")
     topics: KafkaTopics = Field(default=KafkaTopics(), description="Names of the topics.")
+    formats: KafkaFormats = Field(default=KafkaFormats(), description="How the messages of each topic are written.")
     partitions: Count = Field(
         default=12,
         ge=1,

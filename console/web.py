@@ -20,6 +20,7 @@ from console.changes import Changes
 from console.controls import Controls
 from console.guard import Guard
 from console.ingest import BODY_BYTES, Ingest
+from console.ingest_metrics import MetricsDoors
 from console.metrics_page import metrics_answer
 from console.pages import Pages
 from console.render import Renderer
@@ -85,7 +86,7 @@ def build_app(
             Route("/metrics", metrics),
             *pages.routes(),
             *changes.routes(),
-            *([Ingest(append, body_bytes).route()] if append else []),
+            *([Ingest(append, body_bytes).route(), *MetricsDoors(append, body_bytes).routes()] if append else []),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[Middleware(Guard, auth=auth, login_page=pages.login)],

@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
+from streams.formats.sniff import said_at
 from streams.records import Record
 
 TOPICS = {
@@ -68,7 +69,8 @@ def read_head(value: bytes) -> Line:
     stated = _newest(head.arrived_at for head in heads)
     if stated is not None:
         return Line(value, topic, stated, True)
-    return Line(value, topic, _newest(head.at for head in heads), False)
+    newest = _newest(head.at for head in heads)
+    return Line(value, topic, said_at(value) if newest is None and topic == UNKNOWN_TOPIC else newest, False)
 
 
 def _newest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -28,13 +28,14 @@ class Attribution:
     def __init__(self, rules: tuple[TeamRule, ...], limit: int = 200_000) -> None:
         """Rules in order. `limit`: so many decisions are remembered at a time."""
         self.rules, self.limit = rules, limit
+        self._by_label = any(key.startswith("label.") for rule in rules for key in rule.match)
         self._known: dict[str, str | None] = {}
 
     def team(self, workload: str, stated: str | None, labels: dict[str, str] | None) -> str | None:
         """The team of an event: what it states, else the first rule that fits, else None."""
         if stated or not self.rules:
             return stated or None
-        if labels:
+        if labels and self._by_label:
             return self._decide(workload, labels)
         if workload not in self._known:
             if len(self._known) >= self.limit:

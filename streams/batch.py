@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, json
 from numpy.typing import NDArray
 
 from detectors.events import Event, GpuSample, TokenUsage
-from streams.formats.native import KINDS, USAGE, Decoder, Fault
+from streams.formats.gathering import Step
+from streams.formats.native import KINDS, USAGE, Decoded, Fault, elements
+from streams.formats.translate import Translator
 from streams.records import Messages, Slice
 
 Longs = NDArray[np.int64]
 FAR_MS = 2**62
+RESTED = 1_000_000  # places of events that no message completed begin here
 _span_s = attrgetter("span_s")
 
 
@@ -34,6 +37,9 @@ class Batch(Struct, kw_only=True):
     faults: list[tuple[int, Fault]] = []
     oldest_begun_ms: int = FAR_MS
     single: bool = False  # each message is one event
+    foreign: set[int] = set()  # messages of another format than the contract's
+    step: Step | None = None  # what they add to what is known of their series
+    resting: bool = False  # no message: events that waited in vain for more of them
 
     def __len__(self) -> int:
         return len(self.values)
@@ -77,12 +83,47 @@ class Batch(Struct, kw_only=True):
 
     def numbers(self) -> dict[str, int]:
         """How many messages there are, by topic."""
+        if self.resting:
+            return {}
         counts = np.bincount(self.places, minlength=len(self.topics)).tolist()
         return {topic: number for topic, number in zip(self.topics, counts, strict=True) if number}
 
-    def decode(self, decoder: Decoder, max_bytes: int) -> None:
+    def decode(self, translator: Translator, max_bytes: int) -> None:
         """Find the events."""
-        found = decoder.decode(self.values, max_bytes)
+        translated = translator.decode(self.topics, self.places, self.values, self.arrived_ms, max_bytes)
+        self.foreign, self.step = translated.foreign, translated.step
+        self._take(translated.decoded)
+
+    @classmethod
+    def rest(cls, translator: Translator, next_offsets: dict[str, int], now_ms: int, *, all_: bool) -> "Batch | None":
+        """The events that wait for more values for too long, or all of them; None where there are none."""
+        topic = translator.gathering.topic
+        if not translator.gathering.waiting or topic not in next_offsets:
+            return None
+        events, step = translator.rest(None if all_ else now_ms)
+        if not events:
+            return None
+        batch = cls(
+            topics=[topic],
+            places=np.zeros(1, dtype=np.int64),
+            offsets=np.array([next_offsets[topic] - 1], dtype=np.int64),
+            arrived_ms=np.array([now_ms], dtype=np.int64),
+            values=[b""],
+            foreign={0},
+            step=step,
+            resting=True,
+        )
+        batch._take(Decoded(events, [0] * len(events), [RESTED + place for place in range(len(events))], []))
+        return batch
+
+    def payload(self, place: int) -> bytes:
+        """The bytes of an event: as they came, or, of another format, as the contract writes it."""
+        owner = int(self.owners[place])
+        if owner in self.foreign:
+            return json.encode(self.events[place])
+        return elements(self.values[owner])[int(self.indices[place])]
+
+    def _take(self, found: Decoded) -> None:
         self.events, self.faults = found.events, found.faults
         self.owners = np.array(found.owners, dtype=np.int64)
         self.indices = np.array(found.places, dtype=np.int64)

@@ -48,7 +48,7 @@ class Embedded:
         self._unpruned_bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def append(self, values: Sequence[bytes]) -> None:
+    def append(self, values: Sequence[bytes], topic: str | None = None) -> None:
         """Write messages down, all or none, durably when it returns. For any thread. Raises IntakeFull, IntakeDown."""
         size_bytes = sum(map(len, values))
         try:
@@ -58,7 +58,7 @@ class Embedded:
             raise
         self.keeper.pressure.inbox(full=False)
         try:
-            self.store.inbox_append_all([(read_head(value).topic, value) for value in values], self.clock())
+            self.store.inbox_append_all([(topic or read_head(value).topic, value) for value in values], self.clock())
         except StoreUnavailable as error:
             self.room.free(len(values), size_bytes)
             log.warning("intake_refused", reason=str(error), remedy=error.trouble.remedy)

@@ -24,5 +24,5 @@ class IntakeDown(IntakeRefused):
 class Append(Protocol):
     """Keeps values, each one event or an envelope, durably before it returns. Raises IntakeFull or IntakeDown."""
 
-    def __call__(self, values: Sequence[bytes], /) -> None:
-        """Keep all of them, or none."""
+    def __call__(self, values: Sequence[bytes], /, topic: str | None = None) -> None:
+        """Keep all of them, or none. `topic`: what they are, where they don't say it themselves."""

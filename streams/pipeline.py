@@ -31,7 +31,8 @@ from streams.cold import ColdIndex
 from streams.disputes import Disputes
 from streams.duplicates import Seen
 from streams.fold import OpenMinute
-from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
+from streams.formats.native import CHARGE, SAMPLE, USAGE
+from streams.formats.translate import Translator
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Learnt, Pricer
 from streams.records import Messages, Refused
@@ -102,6 +103,7 @@ class Pipeline:
         route: Callable[[Transition], list[Notice]],
         limits: Limits,
         recall: Recall | None = None,
+        translator: Translator | None = None,
     ) -> None:
         """Everything it works with is handed in. Without `recall` no row ever leaves the panels."""
         self.partition, self.limits = partition, limits
@@ -112,7 +114,7 @@ class Pipeline:
         self.clock = Clock(lateness_ms=limits.allowed_lateness_s * 1000, silence_ms=limits.silence_s * 1000)
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
         self.pages, self.seen = LedgerPages(partition), Seen(limits.max_identities)
-        self._decoder = Decoder()
+        self.translator = translator or Translator(max_ahead_s=limits.max_ahead_s)
         teams = Disputes()  # of rows of which samples or usage say different ones
         self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, teams)
         self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, teams)
@@ -141,7 +143,7 @@ class Pipeline:
     def read(self, messages: Messages) -> Batch:
         """Decode messages that were not taken yet. Changes nothing."""
         batch = Batch.of(messages, self.offsets)
-        batch.decode(self._decoder, self.limits.max_message_bytes)
+        batch.decode(self.translator, self.limits.max_message_bytes)
         return batch
 
     def suspects(self, batch: Batch) -> dict[str, list[str]]:
@@ -177,6 +179,7 @@ class Pipeline:
         if not len(batch):
             return
         self._recalled = recalled or {}
+        self.translator.keep(batch.step)
         self.offsets |= batch.next_offsets()
         for topic, number in batch.numbers().items():
             self.tally.records[topic] = self.tally.records.get(topic, 0) + number
@@ -429,8 +432,17 @@ class Pipeline:
 
     def tick(self, now: datetime, behind: AbstractSet[str] = frozenset()) -> None:
         """Time has passed without messages: inputs that have gone silent no longer hold the clock."""
+        if not behind:
+            self._rest(_ms(now))
         self.clock.advance(_ms(now), behind)
         self._close()
+
+    def _rest(self, now_ms: int, *, all_: bool = False) -> None:
+        """Take the events that wait for more values in vain; those of cold rows wait for the next message."""
+        batch = Batch.rest(self.translator, self.offsets, now_ms, all_=all_)
+        suspects = {} if batch is None else self.suspects(batch)
+        if batch is not None and (all_ or not suspects):
+            self.take(batch, recalled=self.recalled(suspects) if suspects else None)
 
     def silent(self, now: datetime) -> bool:
         """Whether no input holds the clock any more."""
@@ -443,6 +455,7 @@ class Pipeline:
 
     def finish(self) -> None:
         """The input has ended: close every minute that is open. For `replay`."""
+        self._rest(self.translator.gathering.newest_ms, all_=True)
         self.clock.watermark_ms = max(
             [self.clock.watermark_ms, *((minute + 1) * MINUTE_MS for minute in self.open)],
         )
@@ -467,6 +480,7 @@ class Pipeline:
         parts |= {f"pages/{name}": body for name, body in self.pages.whole().items()}
         parts |= {f"seen/{name}": body for name, body in self.seen.whole().items()}
         parts |= {f"cold/{name}": body for name, body in self.cold.whole().items()}
+        parts |= {f"series/{name}": body for name, body in self.translator.gathering.whole().items()}
         return parts
 
     def changes(self) -> dict[str, Buffer | None]:
@@ -488,6 +502,7 @@ class Pipeline:
         parts |= {f"pages/{name}": body for name, body in self.pages.changes().items()}
         parts |= {f"seen/{name}": body for name, body in self.seen.changes().items()}
         parts |= {f"cold/{name}": body for name, body in self.cold.changes().items()}
+        parts |= {f"series/{name}": body for name, body in self.translator.gathering.changes().items()}
         return parts
 
     def _core(self) -> bytes:
@@ -524,6 +539,7 @@ class Pipeline:
             self.pages.load(_under("pages/", parts))
             self.seen.load(_under("seen/", parts))
             self.cold.load(_under("cold/", parts))
+            self.translator.gathering.load(_under("series/", parts))
             self.clock = msgspec.convert(held["clock"], Clock)
             self.open = {int(name): OpenMinute.from_bytes(body) for name, body in _under("open/", parts).items()}
             self.changes_known = msgspec.convert(held["changes"], list[tuple[int, int, str, str]])
@@ -627,7 +643,7 @@ class Pipeline:
             owner, index = int(batch.owners[place]), int(batch.indices[place])
             ahead_ms = int(batch.at_ms[place] - batch.arrived_ms[owner])
             word, words = self._words(int(reasons[place - first]), ahead_ms)
-            bad.append((owner, index, elements(batch.values[owner])[index], word, words))
+            bad.append((owner, index, batch.payload(place), word, words))
         for owner, index, payload, word, reason in sorted(bad, key=lambda one: (one[0], one[1])):
             self._count(self.tally.rejects, word)
             self.facts.rejects.append(

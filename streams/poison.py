@@ -11,6 +11,7 @@ from itertools import groupby
 from msgspec import DecodeError, Struct
 
 from store.facts import RejectRow
+from streams.formats.count import points_in
 from streams.formats.native import elements
 from streams.records import Messages, Record, Refused, Slice
 
@@ -208,6 +209,8 @@ def _place(part: Messages, place: int) -> tuple[int, int]:
 
 def _events(value: bytes) -> int:
     """How many events a message holds; one that can't be decoded counts as one."""
+    if value.lstrip()[:1] != b"[":
+        return points_in(value)
     try:
         return len(elements(value))
     except (DecodeError, RecursionError, ValueError):

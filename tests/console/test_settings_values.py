@@ -24,6 +24,7 @@ DEFAULTS = {
     "budgets": (),
     "attribution": (),
     "stream": {
+        "cluster": "default",
         "allowed_lateness": timedelta(seconds=120),
         "silence_after": timedelta(minutes=1),
         "horizon_hours": 48,
@@ -77,6 +78,7 @@ DEFAULTS = {
             "charges": "billing.charges",
             "changes": "ops.changes",
         },
+        "formats": dict.fromkeys(("gpu_samples", "token_usage", "charges", "changes"), "native"),
         "partitions": 12,
         "replication": 1,
         "transport": "slices",
