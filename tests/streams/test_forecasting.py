@@ -33,7 +33,7 @@ def test_a_workload_is_forecast_for_a_day_a_week_and_the_month_that_begins_with_
         (CHAT, None, ISSUED, ISSUED + timedelta(hours=168)),
         (CHAT, None, JANUARY, FEBRUARY),
     ]
-    assert all(row.issued_at == ISSUED and row.method == "median_of_four" for row in rows)
+    assert all(row.issued_at == ISSUED and row.method == "weighed_median" for row in rows)
     np.testing.assert_allclose([row.p50_usd for row in rows], [48.0, 336.0, 2.0 * 24 * 27], rtol=1e-9)
     assert all(row.p10_usd < row.p50_usd < row.p90_usd for row in rows)
     assert rows[2].p10_usd >= 2.0 * 24 * 20
