@@ -65,7 +65,7 @@ def errors_of(path: Path, filled: Matrix, known: Flags, floor: Matrix, season: S
 
 def first_band(filled: Matrix, known: Flags, season: Season) -> Matrix:
     """What stands in before there are errors: (4, n_rows)."""
-    both = known[:, season.day :], known[: & : -season.day]
+    both = known[:, season.day :] & known[:, : -season.day]
     change = np.where(both, filled[:, season.day :] - filled[:, : -season.day], np.nan)
     count = np.maximum(known.sum(axis=1), 1)
     mean = np.where(known, filled, 0.0).sum(axis=1) / count
