@@ -57,9 +57,9 @@ def errors_of(path: Path, filled: Matrix, known: Flags, floor: Matrix, season: S
     """Actual less forecast, NaN where unknown or where the row had not lived a day: (n_rows, n_steps of the path)."""
     origin = filled.shape[1] - path.ago_days * season.day
     window = slice(origin, origin + path.steps.shape[1])
-    answered: Flags = known[:, : max(0, origin - season.day + 1)].any(axis=1)
+    answered = known[:, : max(0, origin - season.day + 1)].any(axis=1)
     miss = filled[:, window] - np.maximum(path.steps, floor)
-    error: Matrix = np.where(known[:, window] & answered[:, None], miss, np.nan)
+    error: Matrix = np.where(known[:, window] & answered.reshape(-1, 1), miss, np.nan)
     return error
 
 
