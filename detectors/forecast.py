@@ -127,13 +127,16 @@ def forecast_totals(
     periods: Sequence[tuple[int, int]],
     mask: NDArray[np.bool_] | None = None,
     challengers: Mapping[int, Challenger] | None = None,
+    price: Matrix | None = None,
 ) -> Totals:
     """Spend of each period (start and end as epoch hours, end excluded) for each row.
 
     history: (n_rows, n_hours) USD of each hour, NaN where unknown or before the row's start; `first_hour` is the
     epoch hour of its first column, and its end is now. `mask` marks hours that are replaced by what the season
     expects before anything is learnt; what was spent in them still counts as spent. Challengers stand in for the rows
-    they name. Only what is still to come carries uncertainty: p10 is never below what is spent already.
+    they name. `price`: (n_rows, n_hours and all that is asked for) the price of each hour over that of the last one,
+    where a step of the price is known: the past is learnt from at today's price, and what is to come is told at its
+    own. Only what is still to come carries uncertainty: p10 is never below what is spent already.
     """
     n_rows, n_hours = history.shape
     now = first_hour + n_hours
@@ -141,7 +144,8 @@ def forecast_totals(
     parts, paths, days = [], [np.empty((0, horizon))], [np.empty(0)]
     for start in range(0, n_rows, CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
-        filled, known, lived, cut = prepare(history[rows], None if mask is None else mask[rows], HOURLY)
+        taught = history[rows] if price is None else history[rows] / price[rows, :n_hours]
+        filled, known, lived, cut = prepare(taught, None if mask is None else mask[rows], HOURLY)
         past = past_of(filled, known, lived, first_hour + cut, HOURLY)
         *earlier, ahead = totals_of(past, -(-horizon // HOURLY.day), TOTAL_ORIGINS_DAYS)
         path, scores = spread_out(past, ahead.totals, horizon), score_totals(earlier, past.totals, past.known, lived)
@@ -162,14 +166,16 @@ def forecast_totals(
         values = np.concatenate([part.values for part in parts])
         low, high = bounds(Scores(values, parts[0].ago_days, change), INTERVAL)
     spent = np.nan_to_num(history, nan=0.0)
+    told = path if price is None else path * price[:, n_hours : n_hours + horizon]
     for place, (begin, end) in enumerate(periods if parts else ()):
         so_far = spent[:, max(0, begin - first_hour) : max(0, end - first_hour)].sum(axis=1)
-        rest = path[:, max(0, begin - now) : max(0, end - now)].sum(axis=1)
+        plain, rest = (part[:, max(0, begin - now) : max(0, end - now)].sum(axis=1) for part in (path, told))
+        unit = change * np.where(plain > 0.0, rest / np.where(plain > 0.0, plain, 1.0), 1.0)
         left_days = max(0, end - max(now, begin)) / HOURLY.day
         p50[:, place] = so_far + rest
-        p10[:, place] = so_far + np.maximum(rest + np.minimum(total_bound(low, change, left_days), 0.0), 0.0)
-        p90[:, place] = so_far + rest + np.maximum(total_bound(high, change, left_days), 0.0)
-    return Totals(p10, p50, p90, tuple(method), lived, path)
+        p10[:, place] = so_far + np.maximum(rest + np.minimum(total_bound(low, unit, left_days), 0.0), 0.0)
+        p90[:, place] = so_far + rest + np.maximum(total_bound(high, unit, left_days), 0.0)
+    return Totals(p10, p50, p90, tuple(method), lived, told)
 
 
 def spread_out(past: Past, totals: Matrix, horizon: int) -> Matrix:
