@@ -103,16 +103,19 @@ def month_around(hour: int) -> tuple[int, int]:
 
 
 def hour_figures(tasks: list[Task]) -> Run:
-    """Ratios are geometric means over tasks; coverage is the mean over tasks."""
+    """Ratios are geometric means over tasks, coverage is their mean; what yesterday again foretells is left out."""
     open_ones = [task for task in tasks if task.day_again > LEAST_NAIVE_RATIO * task.mean]
-    found: Run = {"tasks": float(len(tasks)), "rel_mae": geometric([task.error / task.day_again for task in open_ones])}
+    found: Run = {
+        "tasks": float(len(open_ones)),
+        "rel_mae": geometric([task.error / task.day_again for task in open_ones]),
+    }
     weekly = [task for task in open_ones if task.week_again > LEAST_NAIVE_RATIO * task.mean]
     if weekly:
         found["rel_mae_week"] = geometric([task.error / task.week_again for task in weekly])
-    found["cover80"] = float(np.mean([task.inside80.mean() for task in tasks]))
-    found["cover95"] = float(np.mean([task.inside95.mean() for task in tasks]))
+    found["cover80"] = float(np.mean([task.inside80.mean() for task in open_ones]))
+    found["cover95"] = float(np.mean([task.inside95.mean() for task in open_ones]))
     for name, (begin, end) in LEADS_H.items():
-        inside = [task.inside80[begin:end].mean() for task in tasks if len(task.inside80) > begin]
+        inside = [task.inside80[begin:end].mean() for task in open_ones if len(task.inside80) > begin]
         if inside:
             found[f"cover80_{name}"] = float(np.mean(inside))
     return found
