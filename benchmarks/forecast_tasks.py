@@ -143,7 +143,7 @@ def wapes(totals: list[Total]) -> tuple[float, float]:
     ours, naive = (
         sum(abs(getattr(total, which) - total.actual) for total in totals) for which in ("said", "day_again")
     )
-    return ours / actual, naive / actual
+    return float(ours / actual), float(naive / actual)
 
 
 def geometric(ratios: list[float]) -> float:

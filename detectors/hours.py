@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from detectors.likeness import ALL_ALIKE, LATELY, LIKE, Days, Likeness, days_of, quantiles, weights_for
+from detectors.likeness import ALL_ALIKE, LIKE, Days, Likeness, days_of, quantiles, weights_for
 from detectors.seasonal import Flags, Matrix, Season
 
 LIKE_WHEN_YOUNG = Likeness(half_life_days=14.0, same_class=0.8, other=0.6)
+LATELY = Likeness(half_life_days=1.5)
 YESTERDAY = Likeness(half_life_days=0.05)
 PRIOR_ERRORS = np.array([0.6, 1.0, 1.0, 1.0])  # of the rules, relative to their mean: likeness is worth waiting for
 PRIOR_ORIGINS = 3.0  # as many origins as this belief counts for
@@ -21,7 +22,7 @@ TAPS_A_DAY = 24  # yesterday is smoothed over three moments so far apart
 LOOKED_AT_DAYS = 28  # a day before that weighs a quarter or less
 WEEKDAYS_FROM_DAYS = 7  # of history on: before, no weekday was seen twice
 LEAD_DAYS = 7  # an origin is judged on so many days; what is beyond repeats the week
-SHARPNESS = 6.0  # a rule with twice the error has a sixty-fourth of the weight
+SHARPNESS = 3.0  # a rule with twice the error has an eighth of the weight
 EVEN_SHARE = 0.05  # of the mean error, by which a perfect rule is held to be imperfect
 
 
