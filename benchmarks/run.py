@@ -7,7 +7,7 @@ from time import monotonic
 
 from benchmarks import table
 from benchmarks.figures import Result, save
-from benchmarks.suites import decode, envelopes, ingest, latency, profile, recovery, scale, workers
+from benchmarks.suites import decode, envelopes, forecast, ingest, latency, profile, recovery, scale, workers
 
 SUITES: dict[str, Callable[[bool], Result]] = {
     "ingest": ingest.run,
@@ -18,6 +18,7 @@ SUITES: dict[str, Callable[[bool], Result]] = {
     "latency": latency.run,
     "recovery": recovery.run,
     "profile": profile.run,
+    "forecast": forecast.run,
 }
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md anew from the results: `python -m benchmarks.table`."""
+"""Writes the tables of docs/ anew from the results: `python -m benchmarks.table`."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from benchmarks.figures import Result, Row, Verdict, load
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 SUITES = ("ingest", "envelopes", "decode", "scale", "workers", "latency", "recovery", "profile")
+JUDGED = ("forecast",)
+JUDGEMENT = PAGE.with_name("judgement.md")
 HEADINGS = {
     "ratio": "ratio",
     "core_ratio": "ratio per core",
@@ -33,6 +35,25 @@ HEADINGS = {
     "hour_s": "an hour's backlog at 5,000/s, s",
     "self_share": "own time",
     "total_share": "with callees",
+    "wall_s": "s",
+    "cpu_s": "processor s",
+    "tasks": "tasks",
+    "rel_mae": "relative error, last day",
+    "rel_mae_week": "relative error, last week",
+    "cover80": "80 % covers",
+    "cover95": "95 % covers",
+    "cover80_1h": "80 %, next hour",
+    "cover80_24h": "80 %, first day",
+    "cover80_7d": "80 %, day 4 to 7",
+    "wape_24h": "24 h, error",
+    "naive_24h": "last day again",
+    "inside80_24h": "80 % covers 24 h",
+    "wape_7d": "7 d, error",
+    "naive_7d": "last day again, 7 d",
+    "inside80_7d": "80 % covers 7 d",
+    "month_wape": "mid-month, error of the month",
+    "month_naive": "last day again, month",
+    "month_median": "mid-month, median error",
 }
 SHARES = frozenset({"self_share", "total_share"})
 
@@ -68,6 +89,17 @@ def number(name: str, value: float) -> str:
 
 
 def _rows(rows: Sequence[Row]) -> list[str]:
+    """One table, and a new one where a row has no figure of the row before."""
+    lines: list[str] = []
+    begin = 0
+    for place in range(1, len(rows) + 1):
+        if place == len(rows) or rows[place].figures.keys().isdisjoint(rows[place - 1].figures):
+            lines += [*([""] if lines else []), *_table(rows[begin:place])]
+            begin = place
+    return lines
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
     present = {name for row in rows for name in row.figures}
     names = [name for name in HEADINGS if name in present]
     lines = [f"| | {' | '.join(HEADINGS[name] for name in names)} |", "| --- |" + " --- |" * len(names)]
@@ -86,8 +118,9 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def main() -> None:
-    results = [result for suite in SUITES if (result := load(suite)) is not None]
-    PAGE.write_text(rewrite(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    for page, suites in ((PAGE, SUITES), (JUDGEMENT, JUDGED)):
+        results = [result for suite in suites if (result := load(suite)) is not None]
+        page.write_text(rewrite(page.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":

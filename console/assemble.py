@@ -281,7 +281,13 @@ def forecast_duty(
 ) -> ForecastDuty:
     """The forecasts and the budgets."""
     return ForecastDuty(
-        store, budgets=budgets(settings), severity=severity(settings), router=route, owner=owner, pool=pool
+        store,
+        budgets=budgets(settings),
+        severity=severity(settings),
+        router=route,
+        owner=owner,
+        pool=pool,
+        book=price_book(settings),
     )
 
 

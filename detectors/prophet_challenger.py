@@ -51,9 +51,9 @@ def backtest_origins(n_hours: int) -> tuple[int, tuple[int, ...]] | None:
 
 
 def promoted(champion_errors: Rows, challenger_errors: Rows) -> bool:
-    """Whether the challenger takes over: at least 10 % less mean absolute error over four origins, and totals no worse.
+    """Whether the challenger takes over: at least 10 % less mean absolute error over four origins, and sums no worse.
 
-    Both: (n_origins, n_hours), forecast less actual, over origins that do not overlap; NaN where the actual is unknown.
+    Both: (n_origins, n_steps), forecast less actual, over origins that do not overlap; NaN where the actual is unknown.
     """
     if len(champion_errors) < MIN_ORIGINS or champion_errors.shape != challenger_errors.shape:
         return False

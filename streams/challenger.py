@@ -1,4 +1,4 @@
-"""Prophet in a process of its own: it never holds up the loop, and it stops when its time is over."""
+"""The challengers in a process of their own: they never hold up the loop, and stop when their time is over."""
 
 import logging
 import multiprocessing
@@ -10,13 +10,15 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import structlog
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from detectors.forecast import Challenger
+from detectors.global_challenger import learn_and_forecast
 from detectors.prophet_challenger import backtest_origins, fit_and_forecast
 
 Series = NDArray[np.float64]
@@ -49,7 +51,7 @@ def challenge(series: Series, first_hour: int, horizon: int) -> ChallengerResult
     return ChallengerResult(path, block, ago, backtests)
 
 
-Work = Callable[[Series, int, int], ChallengerResult | None]
+Answer = TypeVar("Answer")
 
 
 def quiet() -> None:
@@ -59,7 +61,7 @@ def quiet() -> None:
 
 
 class ProphetPool:
-    """One child process that fits prophet. Use as a context manager, or call `close`."""
+    """One child process that fits prophet and the model of all. Use as a context manager, or call `close`."""
 
     def __init__(self) -> None:
         """Start nothing yet: the process begins with the first run."""
@@ -87,8 +89,27 @@ class ProphetPool:
                 found[name] = result
         return found
 
-    def _ask(self, work: Work, series: Series, first_hour: int, horizon: int, ends_s: float) -> ChallengerResult | None:
-        """One series, in the child process, until `ends_s` on the monotonic clock. Raises TimeoutError."""
+    def learn(self, history: Series, first_hour: int, horizon: int, budget_s: float) -> dict[int, Challenger]:
+        """What the model of all rows says of each; nothing when `budget_s` seconds do not suffice.
+
+        history: (n_rows, n_hours) USD of each hour, NaN where unknown. Blocks: call it from a thread.
+        """
+        try:
+            return self._ask(learn_and_forecast, history, first_hour, horizon, time.monotonic() + budget_s)
+        except (TimeoutError, BrokenProcessPool) as trouble:
+            log.info("challenger_stopped", reason=type(trouble).__name__, answered=0, asked=len(history))
+            self.close()
+            return {}
+
+    def _ask(
+        self,
+        work: Callable[[Series, int, int], Answer],
+        series: Series,
+        first_hour: int,
+        horizon: int,
+        ends_s: float,
+    ) -> Answer:
+        """One piece of work, in the child process, until `ends_s` on the monotonic clock. Raises TimeoutError."""
         if self._executor is None:
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=quiet)

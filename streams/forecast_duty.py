@@ -11,13 +11,15 @@ from msgspec import Struct
 from alerts.incidents import Book, SeverityPolicy
 from alerts.routing import Router
 from detectors.budget import Budget
-from detectors.findings import Finding, Kind
+from detectors.findings import Cause, Finding, Kind
 from detectors.growth import GrowthDetector
 from store.facts import Facts, ForecastRow
 from store.progress import DUTIES_PARTITION
 from store.store import Store
 from streams.challenger import ProphetPool
 from streams.forecasting import SpendHour, issue_budgets, issue_forecasts
+from streams.price_steps import SHARES_OVER, Levels, has_steps, price_levels
+from streams.pricing import PriceBook
 
 log = structlog.get_logger()
 
@@ -28,6 +30,10 @@ EVERYTHING = Budget(name="*", usd_per_month=1e15, match={"workload": "*"})  # th
 STATE_VERSION = 1
 STATE = "core"  # the only part of this duty's snapshot
 DAY_S = 86_400
+HOUR = timedelta(hours=1)
+LONGEST_AHEAD = timedelta(days=62)  # an hour that belongs to this month in any timezone, or to the week after
+LONGEST_ODD = timedelta(hours=48)  # what lasts longer is not an outburst any more
+LASTING = frozenset({Cause.PRICE, Cause.MODEL_MIX, Cause.LEVEL_STEP, Cause.SLOW_GROWTH, Cause.GPU_HOURS})
 MOST_WATCHED = 500  # workloads whose slow growth is looked for, the dearest first
 
 
@@ -51,10 +57,11 @@ class ForecastDuty:
         router: Router,
         owner: str,
         pool: ProphetPool | None = None,
+        book: PriceBook | None = None,
     ) -> None:
-        """`pool`: the challenger's process; without it only the champions forecast."""
+        """`pool`: the challenger's process; without it only the champions forecast. `book`: for prices to come."""
         self.store, self.budgets, self.severity, self.router = store, tuple(budgets), severity, router
-        self.owner, self.pool = owner, pool
+        self.owner, self.pool, self.book = owner, pool, book or PriceBook()
         self.growth = GrowthDetector()
         self._epoch = 0
         self._state = DutyState()
@@ -99,12 +106,13 @@ class ForecastDuty:
         ]
         if not spend:
             return []
+        odd, prices = self._odd_hours(at), self._prices(min(row[0] for row in spend), at)
         if daily:
-            forecasts, findings = issue_forecasts(spend, (*self.budgets, EVERYTHING), at, self.pool)
+            forecasts, findings = issue_forecasts(spend, (*self.budgets, EVERYTHING), at, self.pool, odd, prices=prices)
             findings += self._growth(spend, at)
         else:
             rows = [(int(hour.timestamp() // 3600), name, team, usd) for hour, name, team, usd in spend]
-            forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows))
+            forecasts, findings = issue_budgets(rows, self.budgets, at, min(row[0] for row in rows), odd, prices)
         facts = Facts(forecasts=forecasts)
         book = Book.from_bytes(self._book.to_bytes(), self.severity)  # ours stays as the store has it until it has this
         for finding in findings:
@@ -119,6 +127,28 @@ class ForecastDuty:
         self._state, self._book = state, book
         log.info("forecasts_issued", at=at.isoformat(), forecasts=len(forecasts), budget_findings=len(findings))
         return forecasts
+
+    def _odd_hours(self, at: datetime) -> set[tuple[datetime, str]]:
+        """The hours of outbursts that are over: spent, but nothing to learn from. What lasts is learnt."""
+        odd = set()
+        for incident in self.store.incidents_between(at - WINDOW, at):
+            end = incident.resolved_at
+            if incident.kind is not Kind.ANOMALY or incident.workload is None or incident.cause in LASTING:
+                continue
+            if end is None or end > at or end - incident.began_at > LONGEST_ODD:
+                continue
+            hour = incident.began_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            while hour < end:
+                odd.add((hour, incident.workload))
+                hour += HOUR
+        return odd
+
+    def _prices(self, first: datetime, at: datetime) -> Levels:
+        """Known steps of price in the past and ahead, by workload."""
+        end = at + LONGEST_AHEAD
+        if not has_steps(self.book, first, end):
+            return {}
+        return price_levels(self.store.ledger_rows(at - SHARES_OVER, at), self.book, first, at, end)
 
     def _growth(self, spend: Sequence[SpendHour], at: datetime) -> list[Finding]:
         """Slow growth of the workloads that cost most, on whole days that end at `at`.

@@ -12,12 +12,16 @@ from detectors.forecast import WINDOW_DAYS, Challenger, Totals, backtest, foreca
 from detectors.prophet_challenger import MIN_DAYS, MIN_ORIGINS, promoted
 from store.facts import ForecastRow
 from streams.challenger import ProphetPool
+from streams.price_steps import Levels
 
 SpendHour = tuple[datetime, str, str | None, float]  # UTC hour, workload, team, USD; rows of one hour add up
 Period = tuple[datetime, datetime]
 
 NEAR_HOURS = (24, 168)
+DAY_H = 24
+LEAST_PRICE = 1e-3  # of now, that a past hour is believed to have cost: nothing is learnt from what was free
 CHALLENGED_WORKLOADS = 20  # the largest spenders of the last week get a second opinion
+LEARNT_WORKLOADS = 1_000  # and so many the model that learns from all of them
 CHALLENGER_BUDGET_S = 60.0
 
 
@@ -28,13 +32,15 @@ def issue_forecasts(
     pool: ProphetPool | None,
     odd_hours: Collection[tuple[datetime, str]] = (),
     challenger_budget_s: float = CHALLENGER_BUDGET_S,
+    prices: Levels | None = None,
 ) -> tuple[list[ForecastRow], list[Finding]]:
     """Forecast every workload and every budget from the full hours before `now`, and judge the budgets.
 
     Periods: the next 24 hours, the next 7 days, and the calendar month (UTC for workloads, the budget's own
     otherwise). A workload that has been seen and has no row in a later hour spent nothing in it. A budget is forecast
     from the sum of its workloads, never from the sum of their quantiles. `odd_hours` (hour, workload) count as spent
-    but teach nothing.
+    but teach nothing. `prices`: known steps, from the first hour of the last 56 days or of the spend on, whichever is
+    later, to the end of the longest period.
     """
     issued = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     last_hour = hour_of(issued)
@@ -49,17 +55,28 @@ def issue_forecasts(
     history = matrix_of(((name, hour, usd) for hour, name, _, usd in rows), names, first_hour, n_hours)
     mask = mask_of(odd_hours, names, first_hour, n_hours)
     periods = [*near_periods(issued), month_of(issued)]
-    challengers = challenge(history, names, first_hour, hour_of(periods[-1][1]), pool, challenger_budget_s)
-    totals = forecast_totals(history, first_hour, in_hours(periods), mask, challengers)
+    until_hour = max(hour_of(end) for _, end in periods)
+    price = price_matrix(prices or {}, names, until_hour - first_hour)
+    taught = history if price is None else history / price[:, :n_hours]
+    challengers = challenge(taught, names, first_hour, until_hour, pool, challenger_budget_s)
+    totals = forecast_totals(history, first_hour, in_hours(periods), mask, challengers, price)
     issues = [row for place, name in enumerate(names) for row in rows_of(totals, place, issued, periods, workload=name)]
-    budget_issues, findings = issue_budgets(rows, budgets, issued, first_hour)
+    budget_issues, findings = issue_budgets(rows, budgets, issued, first_hour, odd_hours, prices)
     return issues + budget_issues, findings
 
 
 def issue_budgets(
-    rows: Sequence[tuple[int, str, str | None, float]], budgets: Sequence[Budget], issued: datetime, first_hour: int
+    rows: Sequence[tuple[int, str, str | None, float]],
+    budgets: Sequence[Budget],
+    issued: datetime,
+    first_hour: int,
+    odd_hours: Collection[tuple[datetime, str]] = (),
+    prices: Levels | None = None,
 ) -> tuple[list[ForecastRow], list[Finding]]:
-    """The part for budgets; rows: (epoch hour, workload, team, USD). A budget that nothing matches has no forecast."""
+    """The part for budgets; rows: (epoch hour, workload, team, USD). A budget that nothing matches has no forecast.
+
+    What odd hours cost beyond the same hour of an earlier day is spent, but not learnt from.
+    """
     subjects = sorted({(name, team or "") for _, name, team, _ in rows})
     counts_for = {(name, team): [b.name for b in budgets if matches(b, name, team or None)] for name, team in subjects}
     matched = [(budget, hour, usd) for hour, name, team, usd in rows for budget in counts_for[name, team or ""]]
@@ -67,10 +84,24 @@ def issue_budgets(
     live = sorted((b for b in budgets if b.name in named), key=lambda b: b.name)
     if not live:
         return [], []
-    sums = matrix_of(matched, [b.name for b in live], first_hour, hour_of(issued) - first_hour)
+    names, n_hours = [b.name for b in live], hour_of(issued) - first_hour
+    sums = matrix_of(matched, names, first_hour, n_hours)
+    calm = calm_rows(rows, {(hour_of(at), name) for at, name in odd_hours})
+    usual = matrix_of(
+        ((budget, hour, usd) for hour, name, team, usd in calm for budget in counts_for[name, team or ""]),
+        names,
+        first_hour,
+        n_hours,
+    )
     months = {b.timezone: month_of(issued, b.timezone) for b in live}
     near = near_periods(issued)
-    totals = forecast_totals(sums, first_hour, in_hours([*near, *months.values()]))
+    periods = in_hours([*near, *months.values()])
+    price = budget_prices(rows, counts_for, names, prices or {}, max(end for _, end in periods) - first_hour)
+    totals = forecast_totals(usual, first_hour, periods, price=price)
+    for place, (begin, end) in enumerate(periods):
+        beyond = np.nansum((sums - usual)[:, max(0, begin - first_hour) : max(0, end - first_hour)], axis=1)
+        for quantile in (totals.p10, totals.p50, totals.p90):
+            quantile[:, place] += beyond
     issues: list[ForecastRow] = []
     findings: list[Finding] = []
     for place, budget in enumerate(live):
@@ -82,6 +113,65 @@ def issue_budgets(
         if finding is not None:
             findings.append(finding)
     return issues, findings
+
+
+def calm_rows(
+    rows: Sequence[tuple[int, str, str | None, float]], odd: Collection[tuple[int, str]]
+) -> Sequence[tuple[int, str, str | None, float]]:
+    """The rows with those of odd hours at what the same hour of the latest day before cost that was not odd."""
+    if not odd:
+        return rows
+    usd_of: dict[tuple[int, str], float] = {}
+    for hour, name, _, usd in rows:
+        usd_of[hour, name] = usd_of.get((hour, name), 0.0) + usd
+    calm = []
+    for hour, name, team, usd in rows:
+        if (hour, name) in odd and usd_of[hour, name] > 0.0:
+            before = hour - DAY_H
+            while (before, name) in odd:
+                before -= DAY_H
+            usd *= usd_of.get((before, name), usd_of[hour, name]) / usd_of[hour, name]
+        calm.append((hour, name, team, usd))
+    return calm
+
+
+def price_matrix(prices: Levels, names: Sequence[str], n_hours: int) -> NDArray[np.float64] | None:
+    """The known prices as rows, 1 where none is known: (n_names, n_hours). None where there is no step at all."""
+    if not any(name in prices for name in names):
+        return None
+    found = np.ones((len(names), n_hours))
+    for place, name in enumerate(names):
+        if name in prices:
+            level = prices[name][:n_hours]
+            found[place, : len(level)] = level
+            found[place, len(level) :] = level[-1]
+    return np.maximum(found, LEAST_PRICE)
+
+
+def budget_prices(
+    rows: Sequence[tuple[int, str, str | None, float]],
+    counts_for: Mapping[tuple[str, str], Sequence[str]],
+    names: Sequence[str],
+    prices: Levels,
+    n_hours: int,
+) -> NDArray[np.float64] | None:
+    """What each budget's hours cost over now: its workloads' prices, weighed by what they spent in the last week."""
+    if not prices:
+        return None
+    last = max(hour for hour, *_ in rows)
+    recent: dict[tuple[str, str], float] = {}
+    for hour, name, team, usd in rows:
+        if hour > last - NEAR_HOURS[-1]:
+            for budget in counts_for[name, team or ""]:
+                recent[budget, name] = recent.get((budget, name), 0.0) + usd
+    levels: dict[str, NDArray[np.float64]] = {}
+    for budget in names:
+        parts = {name: usd for (of, name), usd in recent.items() if of == budget and usd > 0.0}
+        if any(name in prices for name in parts):
+            each = price_matrix(prices, list(parts), n_hours)
+            assert each is not None
+            levels[budget] = np.average(each, axis=0, weights=list(parts.values()))
+    return price_matrix(levels, names, n_hours)
 
 
 def hour_of(at: datetime) -> int:
@@ -134,28 +224,55 @@ def challenge(
     pool: ProphetPool | None,
     budget_s: float,
 ) -> Mapping[int, Challenger]:
-    """The challengers that have proved better, by row. Asks for the largest spenders with enough history only."""
+    """The challengers that have proved better, by row: the model of all, and prophet for the largest spenders.
+
+    Both are asked for the largest spenders with enough history only, and each within `budget_s`.
+    """
     n_hours = history.shape[1]
-    enough = np.isfinite(history).sum(axis=1) >= (MIN_DAYS + MIN_ORIGINS) * 24
+    enough = np.isfinite(history).sum(axis=1) >= (MIN_DAYS + MIN_ORIGINS) * DAY_H
     if pool is None or not enough.any():
         return {}
-    lately = np.where(enough, np.nan_to_num(history[:, -168:]).sum(axis=1), -1.0)
-    largest = [int(row) for row in np.argsort(-lately, kind="stable")[:CHALLENGED_WORKLOADS] if lately[row] > 0.0]
+    lately = np.where(enough, np.nan_to_num(history[:, -NEAR_HOURS[-1] :]).sum(axis=1), -1.0)
+    largest = [int(row) for row in np.argsort(-lately, kind="stable")[:LEARNT_WORKLOADS] if lately[row] > 0.0]
     horizon = max(NEAR_HOURS[-1], until_hour - first_hour - n_hours)
-    results = pool.run({names[row]: history[row] for row in largest}, first_hour, horizon, budget_s)
-    winners: dict[int, Challenger] = {}
-    for row in largest:
-        result = results.get(names[row])
-        if result is None:
-            continue
-        block, ago = result.block_hours, result.origins_ago
-        actual = [history[row, n_hours - back : n_hours - back + block] for back in ago]
-        champion = backtest(history[row : row + 1], first_hour, ago, block)
-        champion_errors = np.array([said[0] - true for said, true in zip(champion, actual, strict=True)])
-        challenger_errors = np.array([said - true for said, true in zip(result.backtests, actual, strict=True)])
-        if promoted(champion_errors, challenger_errors):
-            winners[row] = Challenger("prophet", result.path, ago, result.backtests)
-    return winners
+    learnt = pool.learn(history[largest], first_hour, horizon, budget_s)
+    said = [(largest[place], challenger) for place, challenger in learnt.items()]
+    results = pool.run(
+        {names[row]: history[row] for row in largest[:CHALLENGED_WORKLOADS]}, first_hour, horizon, budget_s
+    )
+    for row in largest[:CHALLENGED_WORKLOADS]:
+        if (result := results.get(names[row])) is not None:
+            said.append((row, Challenger("prophet", result.path, result.origins_ago, result.backtests)))
+    return winners(history, first_hour, said)
+
+
+def winners(
+    history: NDArray[np.float64], first_hour: int, said: Sequence[tuple[int, Challenger]]
+) -> Mapping[int, Challenger]:
+    """Of what was said of each row, the best that beats the champion by the margin, on whole days."""
+    groups: dict[tuple[int, ...], list[tuple[int, Challenger]]] = {}
+    for row, challenger in said:
+        groups.setdefault(challenger.origins_ago, []).append((row, challenger))
+    best: dict[int, tuple[float, Challenger]] = {}
+    n_hours = history.shape[1]
+    for ago, group in groups.items():
+        rows = [row for row, _ in group]
+        block = len(group[0][1].backtests[0])
+        champion = backtest(history[rows], first_hour, ago, block)
+        for place, (row, challenger) in enumerate(group):
+            actual = [history[row, n_hours - back : n_hours - back + block] for back in ago]
+            champion_errors = by_days([said[place] - true for said, true in zip(champion, actual, strict=True)])
+            errors = by_days([said - true for said, true in zip(challenger.backtests, actual, strict=True)])
+            size = float(np.nanmean(np.abs(errors))) if np.isfinite(errors).any() else np.inf
+            if promoted(champion_errors, errors) and (row not in best or size < best[row][0]):
+                best[row] = (size, challenger)
+    return {row: challenger for row, (_, challenger) in best.items()}
+
+
+def by_days(errors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Errors of hours as those of whole days: (n_origins, n_days); an unknown hour counts as nothing."""
+    days: NDArray[np.float64] = np.nan_to_num(np.array(errors)).reshape(len(errors), -1, DAY_H).sum(axis=2)
+    return days
 
 
 def rows_of(

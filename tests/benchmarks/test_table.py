@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.figures import Result, Row, Verdict, load
 from benchmarks.run import SUITES
-from benchmarks.table import PAGE, number, render, rewrite
+from benchmarks.table import JUDGED, JUDGEMENT, PAGE, number, render, rewrite
 from benchmarks.table import SUITES as SHOWN
 
 RESULT = Result(
@@ -65,4 +65,21 @@ def test_the_page_on_performance_holds_the_kept_results():
     kept = [result for suite in SHOWN if (result := load(suite)) is not None]
 
     assert rewrite(page, kept) == page
-    assert re.findall(r"^<!-- (\w+): begin -->$", page, re.M) == list(SHOWN) == list(SUITES)
+    assert re.findall(r"^<!-- (\w+): begin -->$", page, re.M) == list(SHOWN)
+    assert [*SHOWN, *JUDGED] == list(SUITES)
+
+
+def test_the_page_on_judgement_holds_the_kept_results():
+    page = JUDGEMENT.read_text(encoding="utf-8")
+    assert rewrite(page, [result for suite in JUDGED if (result := load(suite)) is not None]) == page
+
+
+def test_a_row_that_shares_no_figure_with_the_one_before_begins_a_new_table():
+    rows = [
+        Row(name="a", figures={"p50_s": 1.0}),
+        Row(name="b", figures={"p50_s": 2.0}),
+        Row(name="c", figures={"tasks": 3.0}),
+    ]
+    page = render(Result(suite="x", quick=False, rounds=1, rows=rows))
+    assert page.count("| --- |") == 2
+    assert "| c | 3.00 |" in page

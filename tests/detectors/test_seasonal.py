@@ -1,9 +1,8 @@
-"""The four forecasters, each on series whose continuation is known."""
+"""What stands in for an unknown hour, and the shape of a day."""
 
 import numpy as np
-import pytest
 
-from detectors.seasonal import HOURLY, Season, fill, holt_winters, median_of, profile, recent, repeat
+from detectors.seasonal import HOURLY, fill, time_shares
 
 DAY = 10.0 + np.arange(24.0)
 
@@ -36,60 +35,19 @@ def test_a_row_of_which_nothing_is_known_is_filled_with_zero():
     np.testing.assert_array_equal(fill(series, np.isfinite(series), HOURLY), np.zeros((1, 50)))
 
 
-def test_naive_forecasts_say_the_last_day_or_week_again():
-    series = np.arange(200.0)[None, :]
-    np.testing.assert_array_equal(repeat(series, 200, 30, 24)[0], np.r_[176.0:200.0, 176.0:182.0])
-    np.testing.assert_array_equal(repeat(series, 190, 3, 168)[0], [22.0, 23.0, 24.0])
+def test_a_days_shape_is_what_each_time_of_day_has_of_it_and_old_days_count_less():
+    np.testing.assert_allclose(time_shares(days(5), all_known(days(5)), HOURLY), [DAY / DAY.sum()])
+    changed = np.concatenate([days(30), np.full((1, 24 * 30), 2.0)], axis=1)
+    shares = time_shares(changed, all_known(changed), HOURLY)
+    assert np.ptp(shares) < 0.75 * np.ptp(DAY / DAY.sum())
 
 
-def test_recent_goes_on_with_the_mean_of_the_last_six_hours():
-    np.testing.assert_array_equal(recent(np.arange(100.0)[None, :], 50, 3, HOURLY), [[46.5, 46.5, 46.5]])
+def test_what_is_unknown_has_no_part_in_the_shape_and_nothing_is_spread_evenly():
+    series = days(4)
+    known = all_known(series)
+    series[0, 5], known[0, 5] = 1e9, False
 
-
-@pytest.mark.parametrize("origin", [48, 50, 240])
-def test_profile_and_holt_winters_go_on_with_a_pure_daily_pattern(origin: int):
-    series = days(20)[:, :origin]
-    expected = np.tile(DAY, 30)[origin : origin + 100][None, :]
-
-    np.testing.assert_allclose(profile(series, all_known(series), origin, 100, 7, HOURLY), expected, rtol=1e-9)
-    (path,) = holt_winters(series, all_known(series), [(origin, 100)], HOURLY)
-    np.testing.assert_allclose(path, expected, rtol=1e-9)
-
-
-def test_the_profile_learns_a_weekend_in_part():
-    """Ten weeks of a weekend at half the spend: the forecast of a Saturday is nearer to half than to the whole."""
-    hours = np.arange(10 * 168)
-    weekend = (hours // 24 + 4) % 7 >= 5  # the epoch began on a Thursday
-    series = np.where(weekend, 5.0, 10.0)[None, :]
-
-    path = profile(series, all_known(series), series.shape[1], 168, 0, HOURLY)
-
-    saturday = (np.arange(10 * 168, 11 * 168) // 24 + 4) % 7 == 5
-    tuesday = (np.arange(10 * 168, 11 * 168) // 24 + 4) % 7 == 1
-    assert path[0, saturday].mean() < 7.0
-    assert path[0, tuesday].mean() > 9.0
-
-
-def test_one_pass_of_holt_winters_answers_for_every_origin_as_if_it_were_the_end():
-    series = np.random.default_rng(3).gamma(2.0, 5.0, (4, 240))
-    known = np.random.default_rng(4).random(series.shape) > 0.1
-    together = holt_winters(series, known, [(100, 30), (151, 24), (240, 50)], HOURLY)
-
-    for path, (origin, horizon) in zip(together, [(100, 30), (151, 24), (240, 50)], strict=True):
-        (alone,) = holt_winters(series[:, :origin], known[:, :origin], [(origin, horizon)], HOURLY)
-        np.testing.assert_array_equal(path, alone)
-
-
-def test_the_median_uses_only_what_a_row_has():
-    paths = [np.array([[1.0], [1.0], [1.0], [1.0]]), np.full((4, 1), 2.0), np.full((4, 1), 7.0), np.full((4, 1), 100.0)]
-    usable = [np.array(flags) for flags in ([1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0])]
-
-    np.testing.assert_array_equal(median_of(paths, [u.astype(bool) for u in usable]), [[4.5], [2.0], [1.5], [0.0]])
-
-
-def test_a_series_of_daily_values_has_a_season_too():
-    season = Season(1, 7)
-    series = np.full((1, 30), 3.0)
-    (path,) = holt_winters(series, all_known(series), [(30, 5)], season)
-    np.testing.assert_allclose(path, np.full((1, 5), 3.0))
-    np.testing.assert_allclose(profile(series, all_known(series), 30, 5, 0, season), np.full((1, 5), 3.0))
+    np.testing.assert_allclose(time_shares(series, known, HOURLY), [DAY / DAY.sum()])
+    np.testing.assert_allclose(
+        time_shares(np.zeros((1, 48)), np.ones((1, 48), dtype=bool), HOURLY), np.full((1, 24), 1 / 24)
+    )

@@ -6,13 +6,13 @@ import pytest
 
 from alerts.incidents import SeverityPolicy
 from detectors.budget import Budget
-from detectors.findings import Kind
+from detectors.findings import Cause, Kind
 from store.errors import Fenced, StoreUnavailable
 from store.facts import Facts
 from store.progress import DUTIES_PARTITION
 from store.store import Store
 from streams.forecast_duty import EVERYTHING, ForecastDuty
-from tests.store.samples import CHAT, ledger_row
+from tests.store.samples import CHAT, incident, ledger_row
 from tests.streams.events import HOUR, router
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -145,3 +145,32 @@ def test_a_state_of_another_version_is_refused(store):
 
     with pytest.raises(ValueError, match="duty state has version 9, this release reads 1"):
         duty(store)
+
+
+@pytest.mark.parametrize(
+    ("cause", "lasts_h", "expected"),
+    [(Cause.REQUEST_RATE, 8, True), (Cause.LEVEL_STEP, 8, False), (Cause.REQUEST_RATE, None, False)],
+)
+def test_an_outburst_that_is_over_is_not_expected_again_and_what_lasts_is_learnt(
+    store, cause: Cause, lasts_h: int | None, expected: bool
+):
+    epoch = store.claim_partition(0, "me", FIRST).epoch
+    usd = [3.0 if n >= 120 else 1.0 for n in range(144)]  # dear for the whole of the last day
+    rows = [ledger_row(hour=FIRST + n * HOUR, nano_usd=int(usd[n] * 1e9)) for n in range(144)]
+    told = incident(
+        kind=Kind.ANOMALY,
+        cause=cause,
+        began_at=FIRST + 120 * HOUR,
+        detected_at=FIRST + 121 * HOUR,
+        updated_at=FIRST + 121 * HOUR,
+        resolved_at=lasts_h and FIRST + 144 * HOUR,
+    )
+    facts = Facts(ledger=rows, incidents=[told])
+    store.commit(0, epoch, facts, snapshot=None, offsets={}, now=FIRST, watermark=FIRST + 144 * HOUR)
+
+    issued = duty(store, budgets=[]).run(FIRST)
+
+    tomorrow = next(
+        row for row in issued if row.workload == CHAT and row.period_start == FIRST + 144 * HOUR == row.issued_at
+    )
+    assert (tomorrow.p90_usd < 48.0) is expected

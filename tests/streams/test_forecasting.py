@@ -33,7 +33,7 @@ def test_a_workload_is_forecast_for_a_day_a_week_and_the_month_that_begins_with_
         (CHAT, None, ISSUED, ISSUED + timedelta(hours=168)),
         (CHAT, None, JANUARY, FEBRUARY),
     ]
-    assert all(row.issued_at == ISSUED and row.method == "median_of_four" for row in rows)
+    assert all(row.issued_at == ISSUED and row.method == "weighed_median" for row in rows)
     np.testing.assert_allclose([row.p50_usd for row in rows], [48.0, 336.0, 2.0 * 24 * 27], rtol=1e-9)
     assert all(row.p10_usd < row.p50_usd < row.p90_usd for row in rows)
     assert rows[2].p10_usd >= 2.0 * 24 * 20
@@ -96,3 +96,32 @@ def test_an_odd_hour_counts_as_spent_and_teaches_nothing():
 def test_an_empty_ledger_has_no_forecast():
     assert issue_forecasts([], [], NOW, None) == ([], [])
     assert issue_forecasts([(NOW, CHAT, None, 1.0)], [], NOW, None) == ([], [])
+
+
+def test_an_outburst_that_is_over_is_spent_by_the_budget_and_not_expected_again():
+    budget = Budget(name="b", usd_per_month=9999.0, match={"workload": "*"})
+    spend = ledger({CHAT: 2.0, BATCH: 1.0})
+    odd = [(ISSUED - timedelta(hours=back), CHAT) for back in range(1, 31)]
+    burst = [(at, name, team, usd * (50.0 if (at, name) in odd else 1.0)) for at, name, team, usd in spend]
+
+    calm, _ = issue_forecasts(spend, [budget], NOW, None)
+    rows, _ = issue_forecasts(burst, [budget], NOW, None, odd)
+
+    for before, after in zip(calm, rows, strict=True):
+        extra = 30 * 98.0 if after.period_start == JANUARY and after.workload != BATCH else 0.0
+        np.testing.assert_allclose(after.p50_usd - before.p50_usd, extra, atol=1e-6)
+
+
+def test_the_order_of_workloads_changes_no_forecast():
+    random = np.random.default_rng(4)
+    spend = [
+        (START + timedelta(hours=n), f"a/b/w{name}", None, float(random.lognormal(0.0, 0.5)) * (name + 1))
+        for n in range(300)
+        for name in range(6)
+    ]
+    now = START + timedelta(hours=300)
+
+    forward, _ = issue_forecasts(spend, [], now, None)
+    backward, _ = issue_forecasts(spend[::-1], [], now, None)
+
+    assert forward == backward
