@@ -1,11 +1,11 @@
 """A scale-out that nobody took back: more accelerators than usual, and no more work for them than usual.
 
-Usual is the number of accelerators that a workload has had for most of the last days. Work is requests where it serves,
-else accelerators in use; demand is work against the same hours of the days before. The extra accelerators are not needed
-when over three hours the demand was about what it was before they came, or when for five hours there was no more work
-than the usual number has carried before. What they cost beyond the usual number is then wasted. Whoever scales out
-expects work: accelerators that have just come are given some hours. That they are needed after all takes more than
-demand: more work than the usual number has ever carried.
+Usual is the number of accelerators that a workload has had for most of the last days. Work is requests where it
+serves, else accelerators in use; demand is work against the same hours of the days before. The extra accelerators are
+not needed when over three hours the demand was about what it was before they came, or when for five hours there was no
+more work than the usual number has carried before. What they cost beyond the usual number is then wasted. Whoever
+scales out expects work: accelerators that have just come are given some hours. That they are needed after all takes
+more than demand: more work than the usual number has ever carried.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors.bins import HOURS_A_DAY, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, Owned, Rows, moment, names_of
+from detectors.minute import Minute, Owned, Rows, moment, names_of, usd_by_month_end
 from detectors.panel import Fleet
 
 HOLD_HOURS = 3  # of usual work
@@ -214,6 +214,7 @@ class ScaleOutDetector:
             cleared=ended,
             usd_per_hour=0.0 if ended else round(wasted, 6),
             usd_so_far=so_far,
+            usd_if_ignored=None if ended else usd_by_month_end(so_far, wasted, minute.end_s),
             observed=round(usual + extra, 2),
             expected=round(usual, 2),
             unit="accelerators",

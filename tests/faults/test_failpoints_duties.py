@@ -59,7 +59,11 @@ def test_killed_between_any_two_steps_an_action_is_done_once_and_a_digest_told_o
     embedded.forget_leases()
     assert not any(entry.notice.subject == DIGEST for entry in embedded.site.store().notices(200))
 
-    for point, step in (("action_warned", "warned"), ("action_proposed", "proposed"), ("action_rechecked", "rechecked")):
+    for point, step in (
+        ("action_warned", "warned"),
+        ("action_proposed", "proposed"),
+        ("action_rechecked", "rechecked"),
+    ):
         dying = embedded.start(point, ready=False)
         embedded.dies(dying)
         embedded.forget_leases()
