@@ -19,6 +19,7 @@ _HOW = {
         Cause.MEMORY_HELD: "holding memory without work for",
         Cause.UNALLOCATED: "given to nobody for",
         Cause.UTILIZATION: "hardly used for",
+        Cause.UNLIKE_PEERS: "lagging behind for",
     },
 }
 _CHANGED = {
