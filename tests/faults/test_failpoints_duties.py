@@ -7,10 +7,9 @@ import pytest
 
 from tests.faults.checker import slack_posts
 from tests.faults.conftest import MakeEmbedded
-from tests.faults.embedded import WITHIN_S, Embedded
+from tests.faults.embedded import Embedded
 from tests.faults.load import NOTEBOOK, Load
 from tests.faults.recorders import Recorders, lines
-from tests.support.waiting import wait_until
 
 DIGEST = "digest"
 STEPS = ["warned", "proposed", "rechecked", "executed"]
