@@ -218,6 +218,7 @@ class Level:
             evidence={
                 "record_usd_per_hour": round(record, 6),
                 "window_s": 86_400.0,
-            },
+            }
+            | ({} if ended else bins.shares_per_hour(fleet, "recent", row)),
             changes=bins.changes_near(minute, row, began_s),
         )

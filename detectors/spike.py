@@ -147,6 +147,7 @@ class Spike:
                 "record_usd_per_hour": round(record, 6),
                 "failed_ratio": round(float(workloads.column("bin_errors")[row]) / max(requests, 1.0), 4),
                 "window_s": float(BIN_S),
-            },
+            }
+            | ({} if ended else bins.shares_per_hour(fleet, "bin", row)),
             changes=bins.changes_near(minute, row, began_s),
         )
