@@ -24,6 +24,7 @@ class Level:
     margin: float = 1.18  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
     hinted_ratio: float = 1.25  # over what it was, by the hour of the day, before people changed the workload
+    before_h: int = 12  # how long before a change
     hinted_bounds: tuple[float, float] = (0.5, 2.0)  # of a day against the days before it: beyond, it says little
     hinted_after_h: int = 6
     kept_share: float = 0.5  # of the margin's logarithm: what is open ends well below where it began
@@ -122,7 +123,7 @@ class Level:
     def _hinted(self, fleet: Fleet, minute: Minute) -> Flags:
         """Rows that have been dearer since people changed something: they told us where to look, so less is enough.
 
-        The day before the change says how that day went against the days before it; what is left is the change's.
+        The hours before the change say how this day goes against the days before it; what is left is the change's.
         """
         workloads = fleet.workloads
         hours, profile = workloads.column("level_hours_usd"), workloads.column("level_profile_usd")
@@ -133,9 +134,9 @@ class Level:
             if row >= len(found) or age_h < 0:
                 continue
             if age_h == 0 or np.isnan(before[row]):
-                before[row] = np.clip(
-                    float(hours[row].sum()) / max(float(profile[row].sum()), 1e-9), *self.hinted_bounds
-                )
+                slots = (minute.end_s // 3600 - self.before_h + np.arange(self.before_h)) % HOURS_A_DAY
+                usual = max(float(profile[row, slots].sum()), 1e-9)
+                before[row] = np.clip(float(hours[row, -self.before_h :].sum()) / usual, *self.hinted_bounds)
             ratio = 1.0 + (self.hinted_ratio - 1.0) * (self.kept_share if open_[row] else 1.0)
             if self.hinted_after_h <= age_h <= HOURS_A_DAY:
                 slots = (minute.end_s // 3600 - age_h + np.arange(age_h)) % HOURS_A_DAY
