@@ -98,8 +98,15 @@ class StopRow(Struct, frozen=True, kw_only=True):
     incident_id: str
     resumed_at: datetime | None = None
     resumed_by: str | None = None
-    allowance: int = 0  # bad messages that whoever resumed it lets through
+    allowance: int = 0  # bad messages that whoever resumed it lets through: how many of them are left
     taken_up_at: datetime | None = None  # when its owner read on
+
+
+class AllowanceRow(Struct, frozen=True, kw_only=True):
+    """How many bad messages of a partition that was let go on may still pass uncounted. Key: partition."""
+
+    partition: int
+    left: int
 
 
 class WorkloadState(StrEnum):
@@ -217,6 +224,7 @@ class Facts(Struct, kw_only=True):
     incidents: list[Incident] = []
     notices: list[Notice] = []
     reject_counts: list[RejectCount] = []
+    allowances: list[AllowanceRow] = []  # as of before any of `stops`
     stops: list[StopRow] = []
     cold: list[ColdRow] = []  # rows that left the panels
     warmed: list[ColdKey] = []  # rows that came back before any of `cold` left

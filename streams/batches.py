@@ -20,7 +20,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from streams.pieces import MAX_UNPACKED_BYTES, Piece
 from streams.unpacking import Unreadable, unpacked
 
-ROW, COLUMNS = attrgetter("offset", "timestamp", "value"), 3
+ROW, COLUMNS = attrgetter("offset", "timestamp", "value", "key"), 4
 FRAME = struct.Struct(">qi")  # base offset, length of what follows
 MAGIC_AT, NEWEST = 16, 2
 ATTRIBUTES_AT, HEADER_BYTES = 21, 61  # of a batch in the newest format
@@ -124,10 +124,11 @@ class Cursor:
             offsets=rows[0::COLUMNS],
             stamped_ms=rows[1::COLUMNS],
             values=values if None not in values else [value or b"" for value in values],
+            keys=rows[3::COLUMNS],
         )
 
     def _read(self, rows: list[Any], most: int) -> None:
-        """Add rows of the open batch, as offset, time and value in turn: no row is kept for the collector to visit."""
+        """Add rows of the open batch, their columns in turn: no row is kept for the collector to visit."""
         wanted = most - len(rows) // COLUMNS
         try:
             found = list(chain.from_iterable(map(ROW, islice(self._records or (), wanted))))

@@ -30,6 +30,7 @@ class Piece(Struct, frozen=True, gc=False):
     offsets: Sequence[int] = ()
     stamped_ms: Sequence[int] = ()  # epoch milliseconds, of the broker or of the producer as the topic is set
     values: Sequence[bytes] = ()
+    keys: Sequence[bytes | None] = ()
     refused: str | None = None
     generation: int | None = None  # of the assignment under which it was read
 
@@ -42,6 +43,7 @@ class Piece(Struct, frozen=True, gc=False):
             offsets=self.offsets[at:],
             stamped_ms=self.stamped_ms[at:],
             values=self.values[at:],
+            keys=self.keys[at:],
             refused=self.refused,
             generation=self.generation,
         )
@@ -65,5 +67,6 @@ def _one(run: list[Piece]) -> Piece:
         offsets=[offset for piece in run for offset in piece.offsets],
         stamped_ms=[ms for piece in run for ms in piece.stamped_ms],
         values=[value for piece in run for value in piece.values],
+        keys=[key for piece in run for key in piece.keys],
         generation=run[0].generation,
     )

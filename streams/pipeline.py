@@ -47,6 +47,7 @@ DAY_S = 86_400
 CROWDED_RATIO = 0.5  # of the rows of a panel; beyond it those that are cold leave
 LONGEST_SILENCE_MINUTES = 1_440  # after a longer hole in the data only the last day of it is walked through
 MAX_REJECT_BYTES = 65_536  # of a payload that is set aside
+MAX_KEY_BYTES = 4_096  # a longer key of a message that is set aside is left out: whole, or not at all
 
 
 Codes = dict[int, list[int]]
@@ -636,6 +637,7 @@ class Pipeline:
                     payload=payload[:MAX_REJECT_BYTES],
                     at=moment(int(batch.arrived_ms[owner]) / 1000),
                     fault=word,
+                    key=_key(batch, owner),
                 )
             )
 
@@ -671,6 +673,11 @@ class Pipeline:
     def watermark(self) -> datetime | None:
         """Event time up to which everything is complete; None before the first event."""
         return moment(self.clock.watermark_ms / 1000) if self.clock.watermark_ms else None
+
+
+def _key(batch: Batch, owner: int) -> bytes | None:
+    key = batch.keys[owner] if batch.keys else None
+    return None if key is None or len(key) > MAX_KEY_BYTES else key
 
 
 def _ms(at: datetime) -> int:
