@@ -13,7 +13,7 @@ from alerts.incidents import Incident
 from alerts.notices import Notice
 
 
-class LedgerRow(Struct, frozen=True, kw_only=True):
+class LedgerRow(Struct, frozen=True, kw_only=True, gc=False):
     """What one spend line of one workload cost in one UTC hour. Key: hour, workload, line."""
 
     hour: datetime
@@ -117,7 +117,7 @@ class WorkloadState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class StatusRow(Struct, frozen=True, kw_only=True):
+class StatusRow(Struct, frozen=True, kw_only=True, gc=False):
     """A workload as its latest complete minute shows it. Key: workload."""
 
     workload: str
@@ -134,7 +134,7 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     idle_since: datetime | None = None
 
 
-class DeviceRow(Struct, frozen=True, kw_only=True):
+class DeviceRow(Struct, frozen=True, kw_only=True, gc=False):
     """Where an accelerator was seen last. Key: device; it has one owner in the whole service."""
 
     device: str

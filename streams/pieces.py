@@ -13,8 +13,14 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     slice_events: int = 2000
     slice_within_s: float = 0.25
-    slice_bytes: int = 4 * 1024 * 1024  # enough is gathered when so much was fetched
+    slice_bytes: int = 4 * 1024 * 1024  # of values, unpacked: enough of a partition, and enough of all for a slice
     batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked
+
+    def left(self, taken: Sequence["Piece"]) -> tuple[int, int]:
+        """How many messages, and bytes of values, may be added to these pieces of a partition; 0 of either: none."""
+        events = self.slice_events - sum(len(piece.offsets) for piece in taken)
+        size = self.slice_bytes - sum(piece.size_bytes for piece in taken)
+        return max(events, 0), max(size, 0)
 
     @property
     def enough(self) -> int:
@@ -33,6 +39,11 @@ class Piece(Struct, frozen=True, gc=False):
     keys: Sequence[bytes | None] = ()
     refused: str | None = None
     generation: int | None = None  # of the assignment under which it was read
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its values."""
+        return sum(map(len, self.values))
 
     def since(self, offset: int) -> "Piece":
         """The part of it from this offset on."""

@@ -28,6 +28,7 @@ from streams.attribution import Attribution
 from streams.batch import Batch
 from streams.clock import Clock, Way
 from streams.cold import ColdIndex
+from streams.disputes import Disputes
 from streams.duplicates import Seen
 from streams.fold import OpenMinute
 from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
@@ -112,9 +113,9 @@ class Pipeline:
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
         self.pages, self.seen = LedgerPages(partition), Seen(limits.max_identities)
         self._decoder = Decoder()
-        disputed: set[tuple[str, int]] = set()  # rows of which samples or usage say different teams or models
-        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
-        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
+        teams = Disputes()  # of rows of which samples or usage say different ones
+        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, teams)
+        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, teams)
         self.open: dict[int, OpenMinute] = {}  # by epoch minute
         self.next_minute = 0  # the first one not closed yet
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates
@@ -282,9 +283,9 @@ class Pipeline:
         if not len(places):
             return
         kinds = batch.kinds[places]
-        for kind, number in zip(*np.unique(kinds, return_counts=True), strict=True):
-            name = KIND_NAMES[int(kind)]
-            self.tally.events[name] = self.tally.events.get(name, 0) + int(number)
+        for name, number in zip(KIND_NAMES, np.bincount(kinds, minlength=len(KIND_NAMES)).tolist(), strict=True):
+            if number:
+                self.tally.events[name] = self.tally.events.get(name, 0) + number
         late = way.late(batch.owners[places] - origin, batch.at_ms[places], self.clock.lateness_ms)
         began = way.before_ms[batch.owners[places] - origin] > 0
         rare = np.flatnonzero(kinds >= CHARGE).tolist()
@@ -450,7 +451,7 @@ class Pipeline:
     def drain(self) -> Facts:
         """What was found out since the last call."""
         facts, self.facts = self.facts, Facts()
-        facts.ledger = self.pages.drain(dict(zip(self.fleet.workloads.keys, self.fleet.teams, strict=True)))
+        facts.ledger = self.pages.drain(self.fleet.team)
         facts.devices = self.statuses.drain_devices(self.fleet)
         facts.statuses = self.statuses.drain(self.fleet)
         facts.incidents = self.book.drain()
@@ -589,7 +590,9 @@ class Pipeline:
             self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
         )
         self.floor_hour = self.seen.forget(self.floor_hour)
-        self.pages.forget(self.floor_hour)
+        if self.pages.forget(self.floor_hour):
+            self._samples.clear()
+            self._usages.clear()
         self._fleet_written = False
 
     def _skip(self, minute: int, ready: int) -> int:

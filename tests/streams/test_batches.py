@@ -12,7 +12,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.batches import BadChecksum, Batches, Cursor
-from streams.pieces import Piece, joined
+from streams.pieces import Limits, Piece, joined
 
 T0_MS = 1_780_000_000_000
 CODECS = [0, 1, 2, 3, 4]
@@ -135,8 +135,9 @@ def test_messages_that_cannot_be_told_apart_are_refused_from_there_on() -> None:
 
     pieces = read(Cursor(Batches(sealed(bytes(raw)) + sound), 0))
 
-    assert [(one.first, one.after, one.refused is None) for one in pieces] == [(0, 3, False), (3, 4, True)]
-    assert pieces[0].refused == "the batch is damaged: its messages can't be told apart"
+    told = [(one.first, one.after, one.refused is None) for one in pieces]
+    assert told == [(0, 2, True), (2, 3, False), (3, 4, True)]
+    assert pieces[1].refused == "the batch is damaged: its messages can't be told apart"
 
 
 @pytest.mark.parametrize("length", [0, 5, 20, 40])
@@ -208,3 +209,39 @@ def test_the_rest_of_a_piece_begins_at_the_offset_asked_for() -> None:
     )
 
     assert piece.since(2) == Piece(first=2, after=5, offsets=[3], stamped_ms=[7], values=[b"c"], keys=[b"l"])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_piece_ends_where_its_values_have_so_many_bytes_once_they_are_unpacked(codec: int) -> None:
+    large = [bytes([65 + n % 26]) * 15_000 for n in range(300)]
+    raw = batch(0, large[:200], codec=codec) + batch(200, large[200:], codec=codec)
+    cursor = Cursor(Batches(raw), 0)
+
+    pieces = []
+    while (piece := cursor.take(5_000, 150_000)) is not None:
+        pieces.append(piece)
+
+    assert [value for one in pieces for value in one.values] == large
+    assert [one.first for one in pieces] == [0, *(one.after for one in pieces[:-1])]
+    assert max(one.size_bytes for one in pieces) <= 165_000  # one message over, at most
+    assert len(pieces) <= 31
+
+
+def test_a_message_larger_than_a_piece_may_be_is_a_piece_of_its_own() -> None:
+    cursor = Cursor(Batches(batch(0, [b"x" * 50_000, b"y" * 50_000, b"z"])), 0)
+
+    assert [list(one.offsets) for one in (cursor.take(10, 1_000), cursor.take(10, 1_000), cursor.take(10, 1_000))] == [
+        [0],
+        [1],
+        [2],
+    ]
+
+
+def test_what_is_left_of_a_slice_is_counted_in_messages_and_in_bytes_of_their_values() -> None:
+    limits = Limits(slice_events=5, slice_bytes=100)
+    few, large = (
+        Piece(first=0, after=2, offsets=[0, 1], stamped_ms=[0, 0], values=[b"a" * 10, b"b" * 20]),
+        Piece(first=2, after=3, offsets=[2], stamped_ms=[0], values=[b"c" * 90]),
+    )
+
+    assert [limits.left([]), limits.left([few]), limits.left([few, large])] == [(5, 100), (3, 70), (2, 0)]
