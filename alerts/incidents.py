@@ -229,7 +229,9 @@ class Book:
         return None
 
     def _doubled(self, entry: _Entry) -> bool:
-        return entry.incident.usd_so_far >= max(2 * entry.told_usd, self._policy.say_again_from_usd)
+        incident = entry.incident
+        saves = incident.usd_per_hour < 0.0  # savings that grow are not worth another message
+        return not saves and incident.usd_so_far >= max(2 * entry.told_usd, self._policy.say_again_from_usd)
 
     def _resolve(self, entry: _Entry, finding: Finding) -> Transition:
         """Close with the clearing finding's figures; a figure that it does not state stays as it was."""

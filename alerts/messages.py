@@ -40,6 +40,7 @@ _WHY = {
     Cause.BUSY_NO_OUTPUT: "the accelerators report work, and no tokens come out",
     Cause.SCALE_OUT_NOT_REVERSED: "the load that called for the scale-out has gone, and the replicas have stayed",
     Cause.UTILIZATION: "the accelerators do less for the same money",
+    Cause.UNLIKE_PEERS: "they do less than the others of their workload, and the others may wait for them",
 }
 _ALREADY_SAID = {
     "accelerators",

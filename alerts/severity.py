@@ -54,8 +54,11 @@ class SeverityPolicy(Struct, frozen=True, kw_only=True):
                 return Severity.PAGE if self._wakes(finding) else self._told(finding)
 
     def _wakes(self, finding: Finding) -> bool:
-        return finding.confidence >= self.page_confidence and (
-            finding.usd_per_hour >= self.page_usd_per_hour or finding.usd_so_far >= self.page_usd
+        saves = finding.usd_per_hour < 0.0  # a price that fell is good news, however large
+        return (
+            finding.confidence >= self.page_confidence
+            and not saves
+            and (finding.usd_per_hour >= self.page_usd_per_hour or finding.usd_so_far >= self.page_usd)
         )
 
     def _told(self, finding: Finding) -> Severity:

@@ -19,6 +19,7 @@ _HOW = {
         Cause.MEMORY_HELD: "holding memory without work for",
         Cause.UNALLOCATED: "given to nobody for",
         Cause.UTILIZATION: "hardly used for",
+        Cause.UNLIKE_PEERS: "lagging behind for",
     },
 }
 _CHANGED = {
@@ -126,7 +127,8 @@ def _anomaly(incident: Incident, resolved: bool) -> str:
     if suspicion(incident):
         tail = f"{tail} ({SUSPECT})"
     if resolved:
-        over = f"{money(incident.usd_so_far)} above normal, over now" if worth(incident.usd_so_far) else "Normal again"
+        side = "below" if incident.cause == Cause.PRICE and incident.usd_per_hour < 0 else "above"
+        over = f"{money(incident.usd_so_far)} {side} normal, over now" if worth(incident.usd_so_far) else "Normal again"
         return f"{over}: {tail}, {lasted(incident)}"
     over_usd = excess(incident)
     if not worth(over_usd):

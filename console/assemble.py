@@ -35,12 +35,14 @@ from detectors.evidence import EvidenceRules
 from detectors.idle import IdleDetector
 from detectors.level import Level
 from detectors.minute import Detector
+from detectors.peers import PeersDetector
 from detectors.price_step import PriceStep
 from detectors.scale_out import ScaleOutDetector
 from detectors.spike import Spike
 from detectors.stuck import StuckDetector
 from detectors.unit_cost import UnitCost
 from detectors.unpriced import UnpricedDetector
+from detectors.unused_part import UnusedPartDetector
 from store.store import Store
 from streams.attribution import Attribution, TeamRule
 from streams.back_pressure import BackPressure
@@ -161,7 +163,8 @@ def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
         levels=Level(floor_usd_per_hour=floor, floor_ratio=usual.floor_ratio),
     )
     gap = DataGapDetector(after_s=wanted.data_gap.after.total_seconds())
-    return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly)
+    parts = UnusedPartDetector(min_families=wanted.idle.min_families)
+    return idle, (idle, gap, UnpricedDetector(), StuckDetector(), ScaleOutDetector(), anomaly, parts, PeersDetector())
 
 
 def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int], Pipeline]:

@@ -27,6 +27,7 @@ CAUSES = {
     Cause.LEVEL_STEP: "the level changed in one step",
     Cause.SLOW_GROWTH: "it grows slowly and steadily",
     Cause.UTILIZATION: "the accelerators are used less than before",
+    Cause.UNLIKE_PEERS: "some accelerators do less than the others of the workload",
     Cause.TELEMETRY_LOST: "telemetry has stopped; whether it is idle is not known",
     Cause.POISON: "so many of its messages are unusable that it was stopped; nothing of it is judged",
     Cause.UNKNOWN_MODEL: "no price book knows this model",

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.cause import Shape, cause_of
+from detectors.cause import Shape, cause_of, shares_usd
 from detectors.findings import Cause
 from detectors.minute import Minute
 from detectors.panel import Fleet
@@ -88,6 +88,12 @@ def volume_cause(fleet: Fleet, scale: str, row: int) -> Cause:
     """Why a row's volume rose from its usual to its bin or recent figures. A price is told elsewhere."""
     cause = cause_of(shape(fleet, "usual", row), shape(fleet, scale, row))
     return Cause.REQUEST_RATE if cause in (Cause.PRICE, Cause.UNKNOWN) else cause
+
+
+def shares_per_hour(fleet: Fleet, scale: str, row: int) -> dict[str, float]:
+    """By what a row's spend rose from its usual to its bin or recent figures: evidence, in USD an hour."""
+    shares = shares_usd(shape(fleet, "usual", row), shape(fleet, scale, row))
+    return {f"by_{cause}_usd_per_hour": round(usd * BINS_AN_HOUR, 6) for cause, usd in shares.items()}
 
 
 def changes_near(minute: Minute, row: int, began_s: float, near_s: float = 7200.0) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""Why spend changed: which factor of volume x tokens per request x model mix x price, or accelerators, moved most."""
+"""Why spend changed: which factor of volume x tokens per request x model mix x price, or accelerators, moved most.
+
+The factors multiply, their logarithms add up, and the logarithmic mean of before and now turns these into dollars that
+add up, too (the mean Divisia index; Ang 2004).
+"""
 
 from dataclasses import dataclass
 from math import log
@@ -22,7 +26,27 @@ def cause_of(before: Shape, now: Shape) -> Cause:
     rise = now.usd - before.usd
     if rise > 0 and now.gpu_usd - before.gpu_usd > 0.5 * rise:
         return Cause.GPU_HOURS
-    factors = {
+    cause, growth = max(_factors(before, now).items(), key=lambda item: item[1])
+    return cause if growth > 0 else Cause.UNKNOWN
+
+
+def shares_usd(before: Shape, now: Shape) -> dict[Cause, float]:
+    """The rise in USD from `before` to `now` by factor; what no known factor explains is unknown. They add up."""
+    was, is_now = before.usd - before.gpu_usd, now.usd - now.gpu_usd
+    shares = {Cause.GPU_HOURS: now.gpu_usd - before.gpu_usd}
+    if was > 0 and is_now > 0:
+        grown = log(is_now / was)
+        mean = (is_now - was) / grown if abs(grown) > 1e-9 else was
+        shares |= {cause: mean * growth for cause, growth in _factors(before, now).items()}
+    rest = now.usd - before.usd - sum(shares.values())
+    shares[Cause.UNKNOWN] = rest
+    least = 1e-6 * max(abs(now.usd - before.usd), 1e-9)
+    return {cause: usd for cause, usd in shares.items() if abs(usd) > least}
+
+
+def _factors(before: Shape, now: Shape) -> dict[Cause, float]:
+    """Logarithms of how many times each factor is what it was; 0 where that is not known."""
+    return {
         Cause.REQUEST_RATE: _growth(before.requests, now.requests),
         Cause.TOKENS_PER_REQUEST: _growth(_per(before.tokens, before.requests), _per(now.tokens, now.requests)),
         Cause.MODEL_MIX: _growth(_per(before.reference_usd, before.tokens), _per(now.reference_usd, now.tokens)),
@@ -30,8 +54,6 @@ def cause_of(before: Shape, now: Shape) -> Cause:
             _per(before.usd - before.gpu_usd, before.reference_usd), _per(now.usd - now.gpu_usd, now.reference_usd)
         ),
     }
-    cause, growth = max(factors.items(), key=lambda item: item[1])
-    return cause if growth > 0 else Cause.UNKNOWN
 
 
 def _per(whole: float, part: float) -> float:

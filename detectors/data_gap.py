@@ -8,12 +8,16 @@ or given to another workload, are not lost.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, moment
+from detectors.minute import Floats, Minute, moment
 from detectors.panel import Fleet
 
+Flags = NDArray[np.bool_]
+
 _PLANNED = ("scale",)
+_PLANNED_WITHIN_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ class DataGapDetector:
             last_s = np.where(lost, np.minimum(last_s, heard_s), last_s)
         open_, began_s = workloads.column("gap_open"), workloads.column("gap_began_s")
         findings = []
-        for row in np.flatnonzero(silent & ~open_).tolist():
-            if minute.end_s - last_s[row] > self.forget_after_s or self._explained(fleet, minute, row, last_s[row]):
+        lost = silent & ~open_ & (minute.end_s - last_s <= self.forget_after_s)
+        if lost.any():
+            lost &= ~self._explained(fleet, minute, last_s)
+        for row in np.flatnonzero(lost).tolist():
+            if workloads.keys[row].endswith("//"):  # given to nobody
                 continue
             open_[row], began_s[row] = True, last_s[row]
             findings.append(self._lost(fleet, minute, row))
@@ -98,17 +105,17 @@ class DataGapDetector:
             workloads.column("gap_usage_reports")[minute.usage.row] += 1
 
     @staticmethod
-    def _explained(fleet: Fleet, minute: Minute, row: int, last_s: float) -> bool:
-        """Given to nobody, moved to others, scaled by people, or stopped while idle: silence is then no loss."""
-        if fleet.workloads.keys[row].endswith("//") or fleet.workloads.column("gap_was_idle")[row]:
-            return True
-        scaled = any(
-            at == row and abs(when - last_s) <= 1800 and kind in _PLANNED for at, when, kind, _ in minute.changes
-        )
-        had = fleet.workloads.column("gap_gpu_reports")[row] > 0
-        moved = bool(had and not np.any(fleet.devices.column("workload") == row))
-        usage_lost = fleet.workloads.column("gap_usage_s")[row] == last_s
-        return scaled or (moved and not usage_lost)
+    def _explained(fleet: Fleet, minute: Minute, last_s: Floats) -> Flags:
+        """Moved to others, scaled by people, or stopped while idle: silence is then no loss. last_s: (rows,)."""
+        workloads, owner = fleet.workloads, fleet.devices.column("workload")
+        explained: Flags = workloads.column("gap_was_idle").copy()
+        owns = np.zeros(len(workloads), dtype=bool)
+        owns[owner[owner >= 0]] = True
+        had = workloads.column("gap_gpu_reports") > 0
+        explained |= had & ~owns & (workloads.column("gap_usage_s") != last_s)
+        for row, at_s, kind, _ in minute.changes:
+            explained[row] |= kind in _PLANNED and abs(at_s - last_s[row]) <= _PLANNED_WITHIN_S
+        return explained
 
     def _lost(self, fleet: Fleet, minute: Minute, row: int) -> Finding:
         began_s = float(fleet.workloads.column("gap_began_s")[row])

@@ -41,6 +41,7 @@ class Cause(StrEnum):
     FORECAST_BREACH = "forecast_breach"
     ESTIMATE_OFF = "estimate_off"
     UNKNOWN = "unknown"
+    UNLIKE_PEERS = "unlike_peers"  # last: states hold a cause by its place
 
 
 class Finding(Struct, frozen=True, kw_only=True):

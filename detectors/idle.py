@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.evidence import EvidenceRules
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Floats, Minute, Owned, Rows, moment, names_of
+from detectors.minute import Floats, Minute, Owned, Rows, moment, names_of, usd_by_month_end
 from detectors.panel import OVERFLOW, Fleet
 
 DAY_S = 86_400.0
@@ -217,6 +217,7 @@ class IdleDetector:
             devices=names_of(fleet, rows),
             usd_per_hour=round(rate, 6),
             usd_so_far=round(wasted, 6),
+            usd_if_ignored=usd_by_month_end(wasted, rate, minute.end_s),
             observed=0.0,
             unit="usd_per_hour_used",
             expected=round(rate, 6),

@@ -22,9 +22,11 @@ class Level:
 
     floor_usd_per_hour: float = 0.5
     floor_ratio: float = 0.3  # of what is usual: less is nobody's business
-    margin: float = 1.15  # over the record, with full history
+    margin: float = 1.18  # over the record, with full history
     served_margin: float = 2.0  # where accelerators serve requests: they follow the traffic, as they should
-    hinted_ratio: float = 1.35  # over the same hours of the days before, once people changed the workload
+    hinted_ratio: float = 1.25  # over what it was, by the hour of the day, before people changed the workload
+    before_h: int = 12  # how long before a change
+    hinted_bounds: tuple[float, float] = (0.5, 2.0)  # of a day against the days before it: beyond, it says little
     hinted_after_h: int = 6
     kept_share: float = 0.5  # of the margin's logarithm: what is open ends well below where it began
     full_history_days: float = 14.0
@@ -38,6 +40,8 @@ class Level:
         workloads.declare("level_hours_usd", "f4", np.nan, HOURS_A_DAY)
         workloads.declare("level_totals_usd", "f4", np.nan, HOURS_A_DAY)
         workloads.declare("level_profile_usd", "f4", np.nan, HOURS_A_DAY)
+        workloads.declare("level_before", "f8", np.nan)
+        workloads.declare("level_scale", "f8", 1.0)
         for name in ("hour_usd", "record_usd", "since_s", "excess_usd", "expected_usd", "told_usd", "ended_s"):
             workloads.declare(f"level_{name}", "f8", 0.0)
         workloads.declare("level_hour_bins", "i4", 0)
@@ -58,7 +62,7 @@ class Level:
         slot = (minute.end_s // 3600 - 1) % HOURS_A_DAY
         hours, totals = workloads.column("level_hours_usd"), workloads.column("level_totals_usd")
         profile, record = workloads.column("level_profile_usd"), workloads.column("level_record_usd")
-        leaving = hours[:, 0].copy()  # the same hour, a day ago
+        leaving = np.where(workloads.column("level_open"), np.nan, hours[:, 0])  # the same hour, a day ago
         profile[:, slot] = np.where(
             np.isnan(profile[:, slot]),
             leaving,
@@ -118,16 +122,27 @@ class Level:
         workloads.column("level_record_usd")[rows] = record
 
     def _hinted(self, fleet: Fleet, minute: Minute) -> Flags:
-        """Rows that have been dearer since people changed something: they told us where to look, so less is enough."""
+        """Rows that have been dearer since people changed something: they told us where to look, so less is enough.
+
+        The hours before the change say how this day goes against the days before it; what is left is the change's.
+        """
         workloads = fleet.workloads
         hours, profile = workloads.column("level_hours_usd"), workloads.column("level_profile_usd")
+        before, open_ = workloads.column("level_before"), workloads.column("level_open")
         found = np.zeros(len(workloads), dtype=bool)
         for row, at_s, _, _ in minute.changes:
             age_h = int((minute.end_s - at_s) // 3600)
-            if self.hinted_after_h <= age_h <= HOURS_A_DAY and row < len(found):
+            if row >= len(found) or age_h < 0:
+                continue
+            if age_h == 0 or np.isnan(before[row]):
+                slots = (minute.end_s // 3600 - self.before_h + np.arange(self.before_h)) % HOURS_A_DAY
+                usual = max(float(profile[row, slots].sum()), 1e-9)
+                before[row] = np.clip(float(hours[row, -self.before_h :].sum()) / usual, *self.hinted_bounds)
+            ratio = 1.0 + (self.hinted_ratio - 1.0) * (self.kept_share if open_[row] else 1.0)
+            if self.hinted_after_h <= age_h <= HOURS_A_DAY:
                 slots = (minute.end_s // 3600 - age_h + np.arange(age_h)) % HOURS_A_DAY
-                now, usual = float(hours[row, -age_h:].sum()), float(profile[row, slots].sum())
-                found[row] |= now > self.hinted_ratio * usual and now - usual >= self.floor_usd_per_hour * age_h
+                now, usual = float(hours[row, -age_h:].sum()), float(profile[row, slots].sum()) * float(before[row])
+                found[row] |= now > ratio * usual and now - usual >= 0.5 * self.floor_usd_per_hour * age_h
         return found
 
     def _advance(
@@ -136,17 +151,20 @@ class Level:
         workloads = fleet.workloads
         open_, since = workloads.column("level_open"), workloads.column("level_since_s")
         told, record = workloads.column("level_told_usd"), workloads.column("level_record_usd")
+        scale, before = workloads.column("level_scale"), workloads.column("level_before")
+        profile, slot = workloads.column("level_profile_usd"), (minute.end_s // 3600 - 1) % HOURS_A_DAY
         findings = []
         for row in np.flatnonzero(odd | hinted | open_).tolist():
             if not open_[row]:
+                scale[row] = 1.0 if odd[row] or np.isnan(before[row]) else before[row]
                 self._begin(fleet, minute, row)
                 told[row] = 0.0
                 if not odd[row]:  # it is the change that we look at
                     since[row] = max(at_s for who, at_s, _, _ in minute.changes if who == row)
                     workloads.column("level_cause")[row] = list(Cause).index(Cause.LEVEL_STEP)
             else:
-                now = float(workloads.column("level_hour_usd")[row])
-                workloads.column("level_excess_usd")[row] += max(now - workloads.column("level_expected_usd")[row], 0.0)
+                now, expected = float(workloads.column("level_hour_usd")[row]), float(profile[row, slot])
+                workloads.column("level_excess_usd")[row] += max(now - scale[row] * expected, 0.0)
             lasted = minute.end_s - since[row] > self.adopt_after_s + 3600.0 * HOURS_A_DAY
             over = bool(lasted or not (odd[row] or hinted[row]))
             findings.append(self._say(fleet, minute, row, ended=over))
@@ -166,7 +184,7 @@ class Level:
         hours = workloads.column("level_hours_usd")[row].astype(np.float64)
         order = (minute.end_s // 3600 - HOURS_A_DAY + np.arange(HOURS_A_DAY)) % HOURS_A_DAY
         usual = workloads.column("level_profile_usd")[row, order].astype(np.float64)
-        usual = np.where(np.isnan(usual), hours.mean(), usual)
+        usual = np.where(np.isnan(usual), hours.mean(), usual) * float(workloads.column("level_scale")[row])
         ratio = np.sqrt(max(float(hours[-6:].sum()) / max(float(usual[-6:].sum()), 1e-9), 1.0))
         first = int(np.argmin(np.cumsum(np.r_[0.0, hours - ratio * usual])[:-1]))
         workloads.column("level_since_s")[row] = minute.end_s - 3600.0 * (HOURS_A_DAY - first)
@@ -190,4 +208,5 @@ class Level:
             record=float(workloads.column("level_record_usd")[row]) / HOURS_A_DAY,
             ended_at=moment(float(minute.end_s)) if ended else None,
             window_s=86_400.0,
+            **({} if ended else bins.shares_per_hour(fleet, "recent", row)),
         )

@@ -106,6 +106,13 @@ def moment(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s, UTC)
 
 
+def usd_by_month_end(usd_so_far: float, usd_per_hour: float, at_s: float) -> float:
+    """What it will have cost when the month (UTC) of `at_s` ends, should it go on like this."""
+    at = moment(at_s)
+    ends = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC)
+    return round(usd_so_far + usd_per_hour * (ends - at).total_seconds() / 3600.0, 6)
+
+
 def names_of(fleet: Fleet, device_rows: Rows, limit: int = 64) -> tuple[str, ...]:
     """Names of device rows, in order, at most `limit`."""
     return tuple(fleet.devices.keys[row] for row in device_rows[:limit].tolist())

@@ -83,7 +83,7 @@ class PriceStep:
             team=fleet.teams[row],
             cleared=over,
             usd_per_hour=round(change, 6),
-            usd_so_far=round(float(workloads.column("price_usd")[row]), 6),
+            usd_so_far=round(abs(float(workloads.column("price_usd")[row])), 6),  # its size; the rate says which way
             observed=round(new, 6),
             expected=round(old, 6),
             unit="times_reference_price",

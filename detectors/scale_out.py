@@ -1,9 +1,11 @@
 """A scale-out that nobody took back: more accelerators than usual, and no more work for them than usual.
 
-Usual is the number of accelerators that a workload has had for most of the last days. Work is requests where it serves,
-else accelerators in use. The extra accelerators are not needed when for three hours there was about the work of the
-same hours of the days before, or when for five hours there was no more work than the usual number has carried before.
-What they cost beyond the usual number is then wasted.
+Usual is the number of accelerators that a workload has had for most of the last days. Work is requests where it
+serves, else accelerators in use; demand is work against the same hours of the days before. The extra accelerators are
+not needed when over three hours the demand was about what it was before they came, or when for five hours there was no
+more work than the usual number has carried before. What they cost beyond the usual number is then wasted. Whoever
+scales out expects work: accelerators that have just come are given some hours. That they are needed after all takes
+more than demand: more work than the usual number has ever carried.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import numpy as np
 
 from detectors.bins import HOURS_A_DAY, Flags, Floats
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import Minute, Owned, Rows, moment, names_of
+from detectors.minute import Minute, Owned, Rows, moment, names_of, usd_by_month_end
 from detectors.panel import Fleet
 
 HOLD_HOURS = 3  # of usual work
@@ -31,6 +33,9 @@ class ScaleOutDetector:
     floor_usd_per_hour: float = 0.5
     adopt_after_s: float = 7 * 86_400.0  # so long kept, a number of accelerators is the usual one
     learn_rate: float = 0.02  # an hour: the usual number moves in two days
+    grace_hours: float = 5.0  # from the scale-out on
+    demand_rate: float = 0.2  # an hour: the demand before the scale-out is that of some five hours
+    demand_bounds: tuple[float, float] = (0.5, 2.0)  # further off, the days before say little about this one
     name: str = "scale_out"
 
     def look(self, fleet: Fleet, minute: Minute) -> list[Finding]:
@@ -56,17 +61,31 @@ class ScaleOutDetector:
         old = (first > 0) & (minute.end_s - first >= self.min_history_h * 3600.0)
         above = old & (usual > 0) & (extra >= self.min_extra * 0.75) & (count >= self.min_ratio * usual)
         rate = np.divide(workloads.column("scale_usd"), count, out=np.zeros(len(count)), where=count > 0)
-        needed = usual * demand - usual  # beyond the usual number
+        before = workloads.column("scale_demand")
+        needed = usual * demand / np.clip(before, *self.demand_bounds) - usual  # beyond the usual number
         recent = workloads.column("scale_recent")
         recent[:, :-1] = recent[:, 1:]
         recent[:, -1] = np.where(above, needed / np.maximum(extra, 1e-9), np.nan)
         full = ~np.isnan(recent).any(axis=1)
-        idle = full & (np.where(full[:, None], recent, np.inf).max(axis=1) < self.needed_share)
-        carried = workloads.column("scale_carried_hours")
-        carried[:] = np.where(above & (load <= workloads.column("scale_carried")), carried + 1, 0.0)
-        idle |= carried >= CARRIED_HOURS
+        known = np.where(full[:, None], recent, np.inf)
+        idle = (known.mean(axis=1) < self.needed_share) & (known.max(axis=1) < 2.0 * self.needed_share)
+        within = load <= workloads.column("scale_carried")
         wasted = np.where(above, extra * rate, 0.0)
+        unneeded = above & (recent[:, -1] < 2.0 * self.needed_share)
+        for name, counts, step in (
+            ("above_hours", above, 1.0),
+            ("carried_hours", above & within, 1.0),
+            ("beyond_hours", above & ~within, 1.0),
+            ("unneeded_hours", unneeded, 1.0),
+            ("unneeded_usd", unneeded, wasted),
+        ):
+            running = workloads.column(f"scale_{name}")
+            running[:] = np.where(counts, running + step, 0.0)
+        idle |= workloads.column("scale_carried_hours") >= CARRIED_HOURS
+        idle &= workloads.column("scale_above_hours") >= self.grace_hours
         findings = self._advance(fleet, minute, idle & (wasted >= self.floor_usd_per_hour), above, wasted, extra)
+        calm = ~above & ~np.isnan(demand)
+        before[calm] += (self.demand_rate * (np.clip(demand, *self.demand_bounds) - before))[calm]
         self._learn(fleet, slot, count, load, above)
         return findings
 
@@ -91,8 +110,13 @@ class ScaleOutDetector:
             "wasted_usd",
             "carried",
             "carried_hours",
+            "above_hours",
+            "beyond_hours",
+            "unneeded_hours",
+            "unneeded_usd",
         ):
             fleet.workloads.declare(f"scale_{name}", "f8", 0.0)
+        fleet.workloads.declare("scale_demand", "f8", 1.0)
         fleet.workloads.declare("scale_profile", "f4", np.nan, HOURS_A_DAY)
         fleet.workloads.declare("scale_recent", "f4", np.nan, HOLD_HOURS)
         fleet.workloads.declare("scale_open", "?", False)
@@ -127,10 +151,12 @@ class ScaleOutDetector:
         open_, since = workloads.column("scale_open"), workloads.column("scale_since_s")
         so_far = workloads.column("scale_wasted_usd")
         opens = idle & ~open_
-        since[opens] = minute.end_s - 3600.0 * HOLD_HOURS
-        so_far[opens] = (wasted * HOLD_HOURS)[opens]
+        hours, usd = workloads.column("scale_unneeded_hours"), workloads.column("scale_unneeded_usd")
+        since[opens] = (minute.end_s - 3600.0 * np.maximum(hours, HOLD_HOURS))[opens]
+        so_far[opens] = np.where(hours >= HOLD_HOURS, usd, wasted * HOLD_HOURS)[opens]
         so_far[open_ & above] += wasted[open_ & above]
-        needed = open_ & above & ~idle & (np.nan_to_num(workloads.column("scale_recent")).mean(axis=1) >= 1.0)
+        asked = np.nan_to_num(workloads.column("scale_recent")).mean(axis=1) >= 1.0
+        needed = open_ & above & ~idle & asked & (workloads.column("scale_beyond_hours") >= HOLD_HOURS)
         kept = open_ & (minute.end_s - since > self.adopt_after_s)
         over = open_ & (~above | needed | kept)
         findings = []
@@ -188,6 +214,7 @@ class ScaleOutDetector:
             cleared=ended,
             usd_per_hour=0.0 if ended else round(wasted, 6),
             usd_so_far=so_far,
+            usd_if_ignored=None if ended else usd_by_month_end(so_far, wasted, minute.end_s),
             observed=round(usual + extra, 2),
             expected=round(usual, 2),
             unit="accelerators",

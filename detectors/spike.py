@@ -136,4 +136,5 @@ class Spike:
             ended_at=moment(minute.end_s - self.calm_bins * BIN_S) if ended else None,
             failed_ratio=round(float(workloads.column("bin_errors")[row]) / max(requests, 1.0), 4),
             window_s=float(BIN_S),
+            **({} if ended else bins.shares_per_hour(fleet, "bin", row)),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.findings import Cause, Finding, Kind
-from detectors.minute import DeviceMinute, Minute, Owned, Rows, moment, names_of
+from detectors.minute import DeviceMinute, Minute, Owned, Rows, moment, names_of, usd_by_month_end
 from detectors.panel import Fleet, Panel
 
 UNKNOWN, WORKING, STUCK = 0, 1, 2
@@ -168,6 +168,7 @@ class StuckDetector:
             cleared=ended,
             usd_per_hour=0.0 if ended else round(rate, 6),
             usd_so_far=wasted,
+            usd_if_ignored=None if ended else usd_by_month_end(wasted, rate, minute.end_s),
             observed=0.0,
             expected=round(rate, 6),
             unit="usd_per_hour_used",

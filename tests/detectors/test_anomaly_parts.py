@@ -49,7 +49,7 @@ def test_a_price_step_is_told_once_within_half_an_hour_and_ends_after_a_day(warm
     assert (opened.began_at, opened.observed, opened.expected) == (at(WARM), price, 1.0)
     assert opened.usd_per_hour == pytest.approx(6.0 * (price - 1.0), rel=0.1)
     assert ended.cleared
-    assert ended.usd_so_far == pytest.approx(24 * 6.0 * (price - 1.0), rel=0.1)
+    assert ended.usd_so_far == pytest.approx(abs(24 * 6.0 * (price - 1.0)), rel=0.1)
 
 
 def test_a_dearer_model_is_told_however_the_traffic_moves(warm):
@@ -159,3 +159,24 @@ def test_neighbours_and_a_trip_through_bytes_change_nothing(warm):
 
     assert other.findings == warm.findings
     assert warm.findings
+
+
+def test_a_weak_day_before_a_change_does_not_hide_what_the_change_costs(warm):
+    run(warm, WARM, WARM + DAY, volume=0.6)
+    changed = WARM + DAY
+    change = (0, at(changed).timestamp(), "deploy", "release 8")
+    for number in range(changed + BIN, changed + 12 * HOUR + 1, BIN):
+        warm.see(number, use(number, volume=0.9), changes=(change,))  # no more than on the days before
+    (opened,) = warm.told
+    assert (opened.cause, opened.changes) == (Cause.LEVEL_STEP, ("deploy: release 8",))
+    assert opened.began_at == at(changed)
+    assert opened.at <= at(changed + 7 * HOUR)
+
+
+def test_a_level_costs_what_lies_over_the_same_hours_of_the_days_before(warm):
+    run(warm, WARM, WARM + 18 * HOUR, volume=2.0)
+
+    last = warm.findings[-1]
+    spent = sum(use(number).usd for number in range(WARM + BIN, WARM + 18 * HOUR + 1, BIN))
+    assert last.cause is Cause.LEVEL_STEP
+    assert last.usd_so_far == pytest.approx(spent, rel=0.1)

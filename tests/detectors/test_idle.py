@@ -29,6 +29,7 @@ def test_an_accelerator_is_idle_after_thirty_minutes_exactly():
             devices=("GPU-0",),
             usd_per_hour=4.0,
             usd_so_far=2.0,
+            usd_if_ignored=2.0 + 4.0 * (5 * 24 + 11.5),  # to the end of January
             observed=0.0,
             expected=4.0,
             unit="usd_per_hour_used",

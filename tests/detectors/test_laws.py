@@ -10,17 +10,31 @@ from msgspec.structs import asdict, replace
 
 from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
-from detectors.findings import Finding, Kind
+from detectors.findings import Cause, Finding, Kind
 from detectors.idle import IdleDetector
 from detectors.minute import Detector
 from detectors.panel import Fleet
+from detectors.peers import PeersDetector
 from detectors.scale_out import ScaleOutDetector
 from detectors.stuck import StuckDetector
 from detectors.unpriced import UnpricedDetector
+from detectors.unused_part import UnusedPartDetector
 from tests.detectors.minutes import BUSY, QUIET, Gpu, Report, Unpriced, Use, Watch, minute_of, openings
 
-NAMES = ("prod/a/idle", "prod/b/serving", "prod/c/silent", "prod/d/spiky", "prod/e/unpriced", "prod/f/stuck", "prod//")
-EVERYTHING = IdleDetector, DataGapDetector, UnpricedDetector, AnomalyDetector, StuckDetector, ScaleOutDetector
+NAMES = (
+    "prod/a/idle",
+    "prod/b/serving",
+    "prod/c/silent",
+    "prod/d/spiky",
+    "prod/e/unpriced",
+    "prod/f/stuck",
+    "prod//",
+    "prod/g/partly",
+)
+EVERYTHING = (
+    IdleDetector, DataGapDetector, UnpricedDetector, AnomalyDetector, StuckDetector, ScaleOutDetector,
+    UnusedPartDetector, PeersDetector,
+)  # fmt: skip
 YOUNG = AnomalyDetector(min_history_h=3.0)  # so that a day is enough
 MINUTES = 10 * 60
 
@@ -45,6 +59,11 @@ def reports(name: str, number: int) -> list[Report]:
         case "stuck":
             still = replace(busy, util_ratio=0.99, sm_active_ratio=0.02, power_w=QUIET.power_w)
             return [still if 200 <= number < 260 else replace(busy, sm_active_ratio=0.6)]
+        case "partly":
+            slow = replace(busy, util_ratio=0.4 if number >= 120 else 0.9, power_w=300.0)
+            others = [replace(busy, device=f"GPU-{name}-{place}") for place in range(4)]
+            unused = replace(quiet, device=f"GPU-{name}-5")
+            return [*others, replace(slow, device=f"GPU-{name}-4"), unused]
         case _:
             return [quiet]
 
@@ -59,7 +78,7 @@ def day(watch: Watch, names: tuple[str, ...] = NAMES, *, first: int = 1, last: i
 
 
 def detectors() -> tuple[Detector, ...]:
-    return IdleDetector(), DataGapDetector(), UnpricedDetector(), YOUNG, StuckDetector(), ScaleOutDetector()
+    return tuple(YOUNG if kind is AnomalyDetector else kind() for kind in EVERYTHING)
 
 
 def each(kind: type) -> tuple[Detector, ...]:
@@ -85,7 +104,9 @@ def test_the_eventful_day_shows_every_kind():
         (Kind.UNPRICED, "prod/e/unpriced"),
         (Kind.ANOMALY, "prod/d/spiky"),
         (Kind.WASTE, "prod/f/stuck"),
+        (Kind.WASTE, "prod/g/partly"),
     }
+    assert {one.cause for one in found if one.workload == "prod/g/partly"} == {Cause.UTILIZATION, Cause.UNLIKE_PEERS}
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)

@@ -68,6 +68,37 @@ def test_work_that_the_usual_number_has_carried_before_needs_no_more():
     assert opened.at == at(77 * HOUR)
 
 
+def test_accelerators_that_have_just_come_are_given_some_hours_and_then_all_of_them_count():
+    watch = Watch(ScaleOutDetector())
+    serve(watch, range(0, 60), accelerators=2, requests=60.0)
+    serve(watch, range(60, 66), accelerators=4, requests=60.0)
+
+    (opened,) = watch.told
+    assert (opened.began_at, opened.at) == (at(60 * HOUR), at(65 * HOUR))
+    assert opened.usd_so_far == pytest.approx(5 * 4.0, rel=0.05)
+
+
+def test_a_lull_of_the_days_before_is_no_lesser_need_of_what_came_with_a_peak():
+    watch = Watch(ScaleOutDetector())
+    serve(watch, range(0, 72), accelerators=2, requests=60.0)
+    serve(watch, range(72, 84), accelerators=2, requests=36.0)  # a weaker day
+    serve(watch, range(84, 92), accelerators=3, requests=54.0)  # whose peak is less than usual
+
+    assert [finding for finding in watch.told if finding.at < at(89 * HOUR)] == []
+
+
+def test_a_busy_hour_among_many_does_not_close_what_the_usual_number_could_carry():
+    watch = Watch(ScaleOutDetector())
+    for day in range(3):
+        serve(watch, range(day * 24, day * 24 + 12), accelerators=2, requests=20.0)
+        serve(watch, range(day * 24 + 12, day * 24 + 24), accelerators=2, requests=100.0)
+    serve(watch, range(72, 79), accelerators=3, requests=20.0)
+    serve(watch, range(79, 83), accelerators=3, requests=60.0)  # three times what the hour usually asks for
+
+    (opened,) = watch.told
+    assert not opened.cleared
+
+
 def test_a_young_workload_has_no_usual_number():
     watch = Watch(ScaleOutDetector())
     serve(watch, range(0, 20), accelerators=2, requests=60.0)
@@ -89,7 +120,7 @@ def test_the_state_survives_a_trip_through_bytes():
     serve(watch, range(0, 60), accelerators=2, requests=60.0)
     serve(watch, range(60, 62), accelerators=4, requests=60.0)
     watch = watch.through_bytes()
-    serve(watch, range(62, 64), accelerators=4, requests=60.0)
+    serve(watch, range(62, 66), accelerators=4, requests=60.0)
 
     (opened,) = watch.told
-    assert (opened.began_at, opened.at) == (at(60 * HOUR), at(63 * HOUR))
+    assert (opened.began_at, opened.at) == (at(60 * HOUR), at(65 * HOUR))

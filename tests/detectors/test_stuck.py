@@ -37,6 +37,7 @@ def test_a_job_that_spins_is_told_after_a_quarter_of_an_hour():
         devices=("GPU-1",),
         usd_per_hour=2.0,
         usd_so_far=0.5,
+        usd_if_ignored=round(0.5 + 2.0 * (27 * 24 - 16 / 60), 6),  # to the end of January
         observed=0.0,
         expected=2.0,
         unit="usd_per_hour_used",
