@@ -22,6 +22,7 @@ from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
 from alerts.secrets import Secret
+from alerts.speaking import SpeakingPolicy
 from alerts.targets.webhook import WebhookTarget
 from console import settings_people as people
 from console.settings import Settings
@@ -53,7 +54,9 @@ from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit
 from streams.pricing import Pricer
+from streams.reminders import Reminders
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.speaking import Gate
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
@@ -132,6 +135,30 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
         max_gpu_ratio_per_hour=wanted.max_gpu_ratio_per_hour,
         max_gpu_ratio_per_day=wanted.max_gpu_ratio_per_day,
     )
+
+
+def speaking_policy(settings: Settings) -> SpeakingPolicy:
+    """When the service keeps quiet."""
+    wanted = settings.speaking
+    return SpeakingPolicy(
+        group_from=wanted.group_from,
+        fleet_from=wanted.fleet_from,
+        storm_from=wanted.storm_from,
+        group_wait_s=wanted.group_wait.total_seconds(),
+        group_interval_s=wanted.group_interval.total_seconds(),
+        summary_every_s=wanted.summary_every.total_seconds(),
+        repeat_after_s=wanted.repeat_after.total_seconds(),
+        escalate_after_s=wanted.escalate_after.total_seconds(),
+        pages_max=wanted.pages_max,
+        pages_window_s=wanted.pages_window.total_seconds(),
+        always_page_usd_per_hour=wanted.always_page_usd_per_hour,
+    )
+
+
+def gate(settings: Settings, store: Store) -> Gate:
+    """Who decides whether a notice is said."""
+    wakes = [one.name for one in settings.channels if isinstance(one, people.PagerDutyChannel)]
+    return Gate(store, speaking_policy(settings), wakes=wakes)
 
 
 def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
@@ -254,9 +281,11 @@ def duties(
         ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
     slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
     mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
+    speaking = gate(settings, store)
     return Duties(
         store,
-        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow, resend_when_unsure=mail),
+        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow, resend_when_unsure=mail, speaking=speaking),
+        reminders=Reminders(store, speaking, title, settings.speaking.escalate_to),
         forecasts=forecast_duty(settings, store, route, owner, pool),
         scale_down=acting,
         digest=digest_duty(settings, store),

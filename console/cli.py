@@ -13,6 +13,7 @@ from console.commands import (
     replay,
     run,
     score,
+    silences,
     topics,
     version,
     workers,
@@ -25,7 +26,7 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "digest", "actions", "dlq", "score", "forecast", "config", "version"),
+        *("incidents", "silences", "digest", "actions", "dlq", "score", "forecast", "config", "version"),
     )
 
 
@@ -66,6 +67,7 @@ app.add_typer(topics.app, name="topics", short_help="Make the topics before the 
 app.command("produce", short_help="Publish event files to Kafka.", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", short_help="What it would have said of recorded events.", epilog=replay.EPILOG)(replay.replay)
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
+app.add_typer(silences.app, name="silences", short_help="What is not told, for a time: list, add, end.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")

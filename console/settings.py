@@ -14,7 +14,7 @@ from console.settings_detection import Detection, Stream
 from console.settings_errors import Problem, SettingsError
 from console.settings_kafka import Kafka
 from console.settings_money import BudgetRow, OwnerRule, Prices
-from console.settings_people import Channel, ChannelName, Digest, RecorderChannel, Route, Severity
+from console.settings_people import Channel, ChannelName, Digest, RecorderChannel, Route, Severity, Speaking
 from console.settings_reporter import Reporter
 from console.settings_scale_down import ScaleDown
 from console.settings_service import Console, Log, Metrics, Store
@@ -46,6 +46,9 @@ class Settings(Section):
         default=(DEFAULT_CHANNEL,),
         min_length=1,
         description="Channels for what no route matches. Absent: the only channel there is.",
+    )
+    speaking: Speaking = Field(
+        default=Speaking(), description="When the service keeps quiet, and when it speaks again."
     )
     digest: Digest = Field(default=Digest(), description="The weekly report.")
     scale_down: ScaleDown = Field(

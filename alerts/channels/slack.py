@@ -30,7 +30,18 @@ PAGE_SIZE = 200
 PAGES_MAX = 10
 LOOK_BACK = timedelta(hours=1)
 
-_SPOKEN = {Reason.SEVERITY_RAISED, Reason.ACKNOWLEDGED, Reason.RESOLVED, Reason.ACTION_DONE}
+_SPOKEN = {
+    Reason.SEVERITY_RAISED,
+    Reason.ACKNOWLEDGED,
+    Reason.SNOOZED,
+    Reason.EXPECTED,
+    Reason.RESOLVED,
+    Reason.HUSH_ENDED,
+    Reason.STILL_OPEN,
+    Reason.NOT_ACKNOWLEDGED,
+    Reason.ACTION_DONE,
+}
+_BROADCAST = {Reason.SEVERITY_RAISED, Reason.STILL_OPEN, Reason.NOT_ACKNOWLEDGED}
 _TOO_MUCH = {"msg_too_long", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _PARENT_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
 _PASSING = {"ratelimited", "rate_limited", "message_limit_exceeded"}
@@ -98,7 +109,7 @@ class SlackChannel:
             "thread_ts": ts,
             "text": escape(message.reply),
             "metadata": _metadata(notice),
-            "reply_broadcast": notice.reason == Reason.SEVERITY_RAISED,
+            "reply_broadcast": notice.reason in _BROADCAST,
             "unfurl_links": False,
         }
         return _with(self._call("chat.postMessage", reply, None, repeatable=False), reference)
