@@ -15,7 +15,8 @@ from alerts.channels.pagerduty import US_URL, PagerDutyChannel
 from alerts.channels.recorder import Line, RecorderChannel
 from alerts.channels.slack import SlackChannel
 from alerts.channels.terminal import TerminalChannel
-from alerts.incidents import SeverityPolicy
+from alerts.charts import incident_chart
+from alerts.incidents import Incident, SeverityPolicy
 from alerts.matching import Matcher, Op
 from alerts.messages import title
 from alerts.notices import Channel
@@ -25,9 +26,11 @@ from alerts.secrets import Secret
 from alerts.speaking import SpeakingPolicy
 from alerts.targets.webhook import WebhookTarget
 from console import settings_people as people
+from console.render import Renderer
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
 from console.settings_people import MatcherParts
+from console.view import ConsoleView
 from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
 from detectors.evidence import EvidenceRules
@@ -63,6 +66,7 @@ from streams.targets import TargetChannel
 SLACK_URL = "https://slack.com/api/"
 SLACK_INTERVAL_S = 1.0  # the vendor's limit: about one message a second and channel
 TARGET = "webhook"
+Chart = Callable[[Incident], bytes | None]
 PRICE_FLOOR_SHARE = 0.1  # of the floor for spend: a price is news that lasts
 MINUTES_OLD_S = 300.0  # how old the newest minute may be when it is acted on, beside the allowed lateness
 
@@ -205,17 +209,27 @@ def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int]
     return build
 
 
-def channels(settings: Settings, terminal: Terminal, link_base: str | None) -> dict[str, Channel]:
-    """Every channel of the config by name."""
-    return {one.name: _channel(one, terminal, link_base) for one in settings.channels}
+def channels(
+    settings: Settings, terminal: Terminal, link_base: str | None, chart: Chart | None = None
+) -> dict[str, Channel]:
+    """Every channel of the config by name. `chart`: the picture of an incident, as PNG."""
+    return {one.name: _channel(one, terminal, link_base, chart) for one in settings.channels}
 
 
-def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None) -> Channel:
+def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None, chart: Chart | None) -> Channel:
     if isinstance(wanted, people.SlackChannel):
         assert wanted.token is not None  # the settings refuse a channel without its secret
         token = Secret(wanted.token.get_secret_value())
         address = SLACK_URL if wanted.base_url is None else str(wanted.base_url)
-        return SlackChannel(wanted.name, token=token, channel=wanted.channel, base_url=address, link_base=link_base)
+        return SlackChannel(
+            wanted.name,
+            token=token,
+            channel=wanted.channel,
+            base_url=address,
+            link_base=link_base,
+            buttons=token if has_buttons(wanted) else None,
+            chart=chart if wanted.charts else None,
+        )
     if isinstance(wanted, people.PagerDutyChannel):
         assert wanted.routing_key is not None
         key = Secret(wanted.routing_key.get_secret_value())
@@ -237,6 +251,27 @@ def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None) 
     if isinstance(wanted, people.TerminalChannel):
         return TerminalChannel(wanted.name, terminal, link_base=link_base)
     return RecorderChannel(wanted.name, _sink(wanted.path))
+
+
+def incident_picture(settings: Settings, store: Store, clock: Callable[[], datetime]) -> Chart:
+    """What draws the spend around an incident."""
+    view, renderer = ConsoleView(store, budgets(settings), clock=clock), Renderer(capacity=4)
+
+    def draw(incident: Incident) -> bytes | None:
+        series = view.incident_series(incident)
+        if not series:
+            return None
+        try:
+            return renderer.png(incident_chart(incident, series))
+        except ValueError:
+            return None
+
+    return draw
+
+
+def has_buttons(wanted: people.SlackChannel) -> bool:
+    """Whether someone listens to its buttons."""
+    return wanted.signing_secret is not None or wanted.app_token is not None
 
 
 def _sink(path: Path | None) -> Callable[[Line], None]:
@@ -267,7 +302,7 @@ def duties(
     """Everything that the service does once."""
     policy = scale_down_policy(settings)
     acting = ScaleDownDuty(store, policy, route, metrics=metrics)
-    ways: dict[str, Channel] = channels(settings, terminal, link_base)
+    ways: dict[str, Channel] = channels(settings, terminal, link_base, incident_picture(settings, store, clock))
     target = settings.scale_down.target
     if target is not None:
         assert target.secret is not None

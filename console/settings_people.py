@@ -68,6 +68,7 @@ def _email(value: str) -> str:
     return value
 
 
+UserId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,30}$")]
 Email = Annotated[str, AfterValidator(_email)]
 
 
@@ -98,6 +99,29 @@ class SlackChannel(Section):
     channel: Text = Field(description="Id of the Slack channel, such as C0123456789; an id survives renaming.")
     token: Secret | None = Field(default=None, description="Bot token (xoxb-...), as a reference.")
     token_file: Path | None = Field(default=None, description="File that holds the bot token.")
+    signing_secret: Secret | None = Field(
+        default=None,
+        description="Signing secret of the app, as a reference: buttons, pressed by way of `/slack/press`.",
+    )
+    signing_secret_file: Path | None = Field(default=None, description="File that holds the signing secret.")
+    app_token: Secret | None = Field(
+        default=None,
+        description="App-level token (xapp-...), as a reference: buttons by Socket Mode, no public address.",
+    )
+    app_token_file: Path | None = Field(default=None, description="File that holds the app-level token.")
+    operators: tuple[UserId, ...] = Field(
+        default=(),
+        description="Slack users (U...) whose presses count, but for a shutdown; none: everyone in the channel.",
+    )
+    approvers: tuple[UserId, ...] = Field(
+        default=(), description="Slack users (U...) who may approve a shutdown; none: nobody may."
+    )
+    workspace: Annotated[str, Field(pattern=r"^[TE][A-Z0-9]{2,30}$")] | None = Field(
+        default=None, description="Id of the workspace (T...) that presses must come from; absent: the app's own."
+    )
+    charts: bool = Field(
+        default=True, description="Put a picture into the thread of each incident. Needs the scope files:write."
+    )
     base_url: HttpUrl | None = Field(
         default=None, description="Address of the Slack API; absent: Slack's own. For proxies and tests."
     )

@@ -75,6 +75,7 @@ class Store(
         cold = table_of(tables.Cold)
         gaps = table_of(tables.Gap)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
+        self.forget_presses(before)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
             connection.execute(delete(rejects).where(rejects.c.at < before))

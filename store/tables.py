@@ -338,6 +338,12 @@ class Outbox(Row):
             postgresql_where=text("summary = ''"),
             sqlite_where=text("summary = ''"),
         ),
+        Index(
+            "outbox_by_reference",
+            "reference",
+            postgresql_where=text("reference IS NOT NULL"),
+            sqlite_where=text("reference IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

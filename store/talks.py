@@ -18,6 +18,7 @@ from store.outbox import OUTBOX, State, notice_of_row, write_notices
 from store.upsert import table_of
 
 INCIDENT = "incident"
+ACTION = "action"
 SUMMARY = "summary"
 WAITS_FOR_SUMMARY = ""
 
@@ -68,6 +69,22 @@ class TalksPart(Part):
                 hushed = Hush(why) if why is not None else hushed
                 summed = Hush(why) if why is not None and summary is not None else summed
         return Told(spoken=spoken, hushed=hushed, summed=summed)
+
+    def incident_at(self, channel: str, reference: str) -> str | None:
+        """Return the id of the incident that a channel's message tells of, None where there is no such message."""
+        query = (
+            select(OUTBOX.subject, OUTBOX.subject_id)
+            .where(OUTBOX.reference == reference, OUTBOX.channel == channel, OUTBOX.state == State.DELIVERED)
+            .where(OUTBOX.subject.in_((INCIDENT, ACTION)))
+            .order_by(OUTBOX.serial)
+        )
+        actions = table_of(tables.Action).c
+        with self._database.reading() as connection:
+            found = connection.execute(query).all()
+            own = next((subject_id for subject, subject_id in found if subject == INCIDENT), None)
+            if own is not None or not found:
+                return own
+            return connection.scalar(select(actions.incident_id).where(actions.action_id == found[0].subject_id))
 
     def hush_notice(self, notice_id: str, hush: Hush, now: datetime, *, summed: bool = False) -> bool:
         """Settle a notice unsaid, with the reason; `summed`: a summary tells it instead. Say whether that was done."""

@@ -66,3 +66,11 @@ def upgrade() -> None:
         sqlite_where=sa.text("summary = ''"),
         postgresql_where=sa.text("summary = ''"),
     )
+    op.create_index(
+        "outbox_by_reference",
+        "outbox",
+        ["reference"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
