@@ -10,11 +10,16 @@ from pathlib import Path
 from msgspec import json
 from rich.console import Console as Terminal
 
+from alerts.channels.alertmanager import AlertmanagerChannel
 from alerts.channels.email import EmailChannel
 from alerts.channels.pagerduty import US_URL, PagerDutyChannel
+from alerts.channels.posting import Poster
 from alerts.channels.recorder import Line, RecorderChannel
 from alerts.channels.slack import SlackChannel
+from alerts.channels.slack_webhook import SlackWebhookChannel
+from alerts.channels.teams import TeamsChannel
 from alerts.channels.terminal import TerminalChannel
+from alerts.channels.webhook import WebhookChannel
 from alerts.charts import incident_chart
 from alerts.incidents import Incident, SeverityPolicy
 from alerts.matching import Matcher, Op
@@ -50,12 +55,14 @@ from streams.challenger import ProphetPool
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.duties import Duties
+from streams.firing import Firing
 from streams.forecast_duty import ForecastDuty
 from streams.kafka_login import KafkaLogin
 from streams.keeper import DeadLetters, Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit
+from streams.present import Present
 from streams.pricing import Pricer
 from streams.reminders import Reminders
 from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
@@ -248,9 +255,30 @@ def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None, 
             password=password,
             link_base=link_base,
         )
+    if isinstance(wanted, people.AlertmanagerChannel):
+        bearer = None if wanted.token is None else Secret(wanted.token.get_secret_value())
+        poster = Poster(str(wanted.url), inside=True)
+        return AlertmanagerChannel(wanted.name, poster=poster, token=bearer, link_base=link_base)
+    if isinstance(wanted, people.SlackWebhookChannel | people.TeamsChannel | people.WebhookChannel):
+        return _hook(wanted, link_base)
     if isinstance(wanted, people.TerminalChannel):
         return TerminalChannel(wanted.name, terminal, link_base=link_base)
     return RecorderChannel(wanted.name, _sink(wanted.path))
+
+
+def _hook(
+    wanted: people.SlackWebhookChannel | people.TeamsChannel | people.WebhookChannel, link_base: str | None
+) -> Channel:
+    """A channel that is reached by a secret address."""
+    assert wanted.url is not None  # the settings refuse a channel without its secret
+    poster = Poster(wanted.url.get_secret_value(), allow_insecure_loopback=wanted.allow_insecure_loopback)
+    if isinstance(wanted, people.SlackWebhookChannel):
+        return SlackWebhookChannel(wanted.name, poster=poster, link_base=link_base)
+    if isinstance(wanted, people.TeamsChannel):
+        return TeamsChannel(wanted.name, poster=poster, link_base=link_base)
+    assert wanted.secret is not None
+    key = Secret(wanted.secret.get_secret_value())
+    return WebhookChannel(wanted.name, poster=poster, secrets=(key,), link_base=link_base)
 
 
 def incident_picture(settings: Settings, store: Store, clock: Callable[[], datetime]) -> Chart:
@@ -314,12 +342,26 @@ def duties(
         )
         name = TARGET_PREFIX + TARGET
         ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
-    slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
+    firing = {name: one for name, one in ways.items() if isinstance(one, AlertmanagerChannel)}
+    edited = {one.name for one in settings.channels if isinstance(one, people.SlackChannel)}
+    in_slack = people.SlackChannel | people.SlackWebhookChannel
+    slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, in_slack)}
     mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
     speaking = gate(settings, store)
     return Duties(
         store,
-        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow, resend_when_unsure=mail, speaking=speaking),
+        delivery=Delivery(
+            store,
+            ways,
+            clock,
+            owner,
+            min_intervals_s=slow,
+            resend_when_unsure=mail,
+            speaking=speaking,
+            present=Present(store, edited),
+        ),
+        firing=Firing(store, firing),
+        heartbeat=heart(settings),
         reminders=Reminders(store, speaking, title, settings.speaking.escalate_to),
         forecasts=forecast_duty(settings, store, route, owner, pool),
         scale_down=acting,
@@ -330,6 +372,15 @@ def duties(
         retention=timedelta(days=settings.stream.retention_days),
         pressure=pressure,
     )
+
+
+def heart(settings: Settings) -> tuple[Poster, float] | None:
+    """Where the dead man's switch is, and how often it is told."""
+    wanted = settings.heartbeat
+    if wanted.url is None:
+        return None
+    poster = Poster(wanted.url.get_secret_value(), allow_insecure_loopback=wanted.allow_insecure_loopback, timeout_s=5)
+    return poster, wanted.every.total_seconds()
 
 
 def forecast_duty(

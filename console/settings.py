@@ -14,7 +14,7 @@ from console.settings_detection import Detection, Stream
 from console.settings_errors import Problem, SettingsError
 from console.settings_kafka import Kafka
 from console.settings_money import BudgetRow, OwnerRule, Prices
-from console.settings_people import Channel, ChannelName, Digest, RecorderChannel, Route, Severity, Speaking
+from console.settings_people import Channel, ChannelName, Digest, Heartbeat, RecorderChannel, Route, Severity, Speaking
 from console.settings_reporter import Reporter
 from console.settings_scale_down import ScaleDown
 from console.settings_service import Console, Log, Metrics, Store
@@ -50,6 +50,7 @@ class Settings(Section):
     speaking: Speaking = Field(
         default=Speaking(), description="When the service keeps quiet, and when it speaks again."
     )
+    heartbeat: Heartbeat = Field(default=Heartbeat(), description="A dead man's switch outside.")
     digest: Digest = Field(default=Digest(), description="The weekly report.")
     scale_down: ScaleDown = Field(
         default=ScaleDown(), description="How far the service may go in stopping what is idle."

@@ -8,6 +8,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from alerts.incidents import Severity as Loudness
+from alerts.secrets import Secret as Hidden
+from alerts.targets.addresses import AddressRefused, check_url
+from alerts.targets.signature import SignatureError, check_secret
 from console.settings_types import (
     Duration,
     HttpUrl,
@@ -166,8 +169,86 @@ class EmailChannel(Section):
         return self
 
 
+def _check_address(url: Secret | None, loopback: bool) -> None:
+    if url is None:
+        return
+    try:
+        check_url(url.get_secret_value(), allow_insecure_loopback=loopback)
+    except AddressRefused:
+        raise fault("an address that can't be used (not shown)", "https:// and a host", option="url") from None
+
+
+class _Hook(Section):
+    """What all channels have that are reached by an address which is a secret itself."""
+
+    needed_secrets: ClassVar[tuple[str, ...]] = ("url",)
+
+    name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
+    url: Secret | None = Field(default=None, description="Its address, https, as a reference. Never shown.")
+    url_file: Path | None = Field(default=None, description="File that holds the address.")
+    allow_insecure_loopback: bool = Field(
+        default=False, description="Allow http:// to this machine, for trying it out."
+    )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        _check_address(self.url, self.allow_insecure_loopback)
+        return self
+
+
+class SlackWebhookChannel(_Hook):
+    """Slack by an incoming webhook: no buttons, no threads, each change a message of its own."""
+
+    type: Literal["slack_webhook"] = Field(description="Tells a Slack channel by an incoming webhook.")
+
+
+class TeamsChannel(_Hook):
+    """Microsoft Teams by the address of a workflow."""
+
+    type: Literal["teams"] = Field(description="Tells a Teams channel by a workflow.")
+
+
+class WebhookChannel(_Hook):
+    """A receiver of one's own, which gets each notice as signed JSON."""
+
+    needed_secrets: ClassVar[tuple[str, ...]] = ("url", "secret")
+
+    type: Literal["webhook"] = Field(description="Sends signed JSON (Standard Webhooks).")
+    secret: Secret | None = Field(default=None, description="Signing key (whsec_...), as a reference.")
+    secret_file: Path | None = Field(default=None, description="File that holds the signing key.")
+
+    @model_validator(mode="after")
+    def _signs(self) -> Self:
+        try:
+            check_secret(Hidden("" if self.secret is None else self.secret.get_secret_value()))
+        except SignatureError:
+            raise fault(
+                "a key that can't sign (not shown)", "whsec_ and base64 of 24 to 64 bytes", option="secret"
+            ) from None
+        return self
+
+
+class AlertmanagerChannel(Section):
+    """An Alertmanager of one's own: each incident is an alert, sent again before it expires."""
+
+    type: Literal["alertmanager"] = Field(description="Alerts in Alertmanager (API v2).")
+    name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
+    url: HttpUrl = Field(description="Address of the server, such as http://alertmanager:9093.")
+    token: Secret | None = Field(default=None, description="Bearer for what stands before it, as a reference.")
+    token_file: Path | None = Field(default=None, description="File that holds the bearer.")
+
+
 Channel = Annotated[
-    RecorderChannel | TerminalChannel | SlackChannel | PagerDutyChannel | EmailChannel, Field(discriminator="type")
+    RecorderChannel
+    | TerminalChannel
+    | SlackChannel
+    | SlackWebhookChannel
+    | PagerDutyChannel
+    | AlertmanagerChannel
+    | EmailChannel
+    | TeamsChannel
+    | WebhookChannel,
+    Field(discriminator="type"),
 ]
 
 
@@ -280,6 +361,26 @@ class Speaking(Section):
         le=1e9,
         description="From this rate on, in USD an hour, a page is told whatever `pages_max` says.",
     )
+
+
+class Heartbeat(Section):
+    """A dead man's switch outside: it calls someone when it hears no more of this service."""
+
+    url: Secret | None = Field(
+        default=None, description="Address that is told that all is well (POST), https, as a reference; absent: nobody."
+    )
+    url_file: Path | None = Field(default=None, description="File that holds the address.")
+    every: Duration = Field(
+        default=timedelta(minutes=1), ge=timedelta(seconds=10), le=timedelta(hours=1), description="How often."
+    )
+    allow_insecure_loopback: bool = Field(
+        default=False, description="Allow http:// to this machine, for trying it out."
+    )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        _check_address(self.url, self.allow_insecure_loopback)
+        return self
 
 
 class Digest(Section):
