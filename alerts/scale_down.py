@@ -104,6 +104,24 @@ class Traces(Struct, frozen=True, kw_only=True):
     order_delivered: bool = False  # the receiver has accepted the order
 
 
+class Standing(StrEnum):
+    """What a target says of whether it may touch an object at all."""
+
+    FREE = "free"
+    ABSENT = "absent"  # it has no such object, or may not see it
+    PROTECTED = "protected"  # its owner has marked it there
+    MANAGED = "managed"  # something else sets its size, and would set it back
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """An object as its target sees it just now. `generation` rises with each change of its specification."""
+
+    standing: Standing
+    replicas: int | None = None
+    generation: int | None = None
+    detail: str = ""  # which object, and what protects or manages it
+
+
 class Look(Struct, frozen=True, kw_only=True):
     """A workload's accelerators as they are seen at the moment of deciding. Absent means unknown, never zero."""
 
@@ -118,6 +136,8 @@ class Look(Struct, frozen=True, kw_only=True):
     protected: bool = False  # marked by its owner
     warning_delivered: bool = False  # a channel has accepted the warning of this action
     traces: Traces | None = None  # of an executed action
+    target: Observed | None = None  # None: not known, or this target cannot be asked
+    target_asked: bool = False
 
 
 class Why(StrEnum):
@@ -145,6 +165,8 @@ class Why(StrEnum):
     NO_WORKLOAD = "no_workload"  # nobody's accelerators: there is nothing to scale
     NOT_SELECTED = "not_selected"
     PROTECTED = "protected"
+    TARGET_UNKNOWN = "target_unknown"  # the target does not answer, or knows no such workload
+    TARGET_MANAGED = "target_managed"  # something else would undo it
     STATE_UNKNOWN = "state_unknown"
     BUSY = "busy"
     TELEMETRY_STALE = "telemetry_stale"

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from alerts.incidents import Incident
 from alerts.matching import all_match, labels_of
-from alerts.scale_down import Action, ActionStep, Look, Mode, ScaleDownPolicy, Why
+from alerts.scale_down import Action, ActionStep, Look, Mode, ScaleDownPolicy, Standing, Why
 from detectors.findings import Kind
 
 
@@ -71,6 +71,16 @@ def not_protected(case: Case) -> Why | None:
     workload = case.incident.workload or ""
     protected = case.look.protected or any(fnmatchcase(workload, glob) for glob in case.policy.protected)
     return Why.PROTECTED if protected else None
+
+
+def target_allows(case: Case) -> Why | None:
+    """A target that can be asked knows it, running, and neither its owner nor another controller stands against it."""
+    target = case.look.target
+    if not case.look.target_asked:
+        return None
+    if target is None or (target.standing is Standing.FREE and not target.replicas):
+        return Why.TARGET_UNKNOWN
+    return _STANDS_AGAINST.get(target.standing)
 
 
 def not_kept_lately(case: Case) -> Why | None:
@@ -154,6 +164,7 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
     workload_has_a_name,
     selected,
     not_protected,
+    target_allows,
     not_kept_lately,
     seen_idle,
     telemetry_is_fresh,
@@ -171,6 +182,11 @@ BEFORE_ACTING: tuple[Rule, ...] = (
 )
 AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, approved_or_long_idle)
 
+_STANDS_AGAINST = {
+    Standing.ABSENT: Why.TARGET_UNKNOWN,
+    Standing.PROTECTED: Why.PROTECTED,
+    Standing.MANAGED: Why.TARGET_MANAGED,
+}
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _STOPS = (ActionStep.RECHECKED, ActionStep.EXECUTED, ActionStep.VERIFIED, ActionStep.FAILED, ActionStep.UNDONE)

@@ -9,6 +9,8 @@ WAITS: dict[Why, str] = {
     Why.NO_WORKLOAD: "the accelerators are nobody's: there is nothing to scale",
     Why.NOT_SELECTED: "the selector does not match it",
     Why.PROTECTED: "it is protected",
+    Why.TARGET_UNKNOWN: "its target does not answer, or knows no such workload",
+    Why.TARGET_MANAGED: "something else sets its size and would set it back",
     Why.STATE_UNKNOWN: "whether it is idle now is not known",
     Why.BUSY: "it is busy now",
     Why.TELEMETRY_STALE: "its newest telemetry is too old",

@@ -27,10 +27,12 @@ from alerts.messages import title
 from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from alerts.secrets import Secret
 from alerts.speaking import SpeakingPolicy
-from alerts.targets.webhook import WebhookTarget
+from alerts.targets.kubernetes import KubernetesTarget
 from console import settings_people as people
+from console.acting import scale_down_target
 from console.render import Renderer
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
@@ -65,7 +67,7 @@ from streams.poison import PoisonLimit
 from streams.present import Present
 from streams.pricing import Pricer
 from streams.reminders import Reminders
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.speaking import Gate
 from streams.status import Statuses
 from streams.targets import TargetChannel
@@ -329,19 +331,15 @@ def duties(
 ) -> Duties:
     """Everything that the service does once."""
     policy = scale_down_policy(settings)
-    acting = ScaleDownDuty(store, policy, route, metrics=metrics)
+    target = scale_down_target(settings, link_base)
+    observe = target.observe if isinstance(target, KubernetesTarget) else None
+    acting = ScaleDownDuty(store, policy, route, metrics=metrics, observe=observe)
     ways: dict[str, Channel] = channels(settings, terminal, link_base, incident_picture(settings, store, clock))
-    target = settings.scale_down.target
     if target is not None:
-        assert target.secret is not None
-        webhook = WebhookTarget(
-            url=target.url.get_secret_value(),
-            secrets=(Secret(target.secret.get_secret_value()),),
-            link_base=link_base,
-            allow_insecure_loopback=target.allow_insecure_loopback,
-        )
         name = TARGET_PREFIX + TARGET
-        ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
+        ways[name] = TargetChannel(
+            name, target, still_idle=acting.still_idle, may_have_acted=acting.may_have_acted, clock=clock
+        )
     firing = {name: one for name, one in ways.items() if isinstance(one, AlertmanagerChannel)}
     edited = {one.name for one in settings.channels if isinstance(one, people.SlackChannel)}
     in_slack = people.SlackChannel | people.SlackWebhookChannel

@@ -17,6 +17,7 @@ from console.commands import (
     silences,
     topics,
     version,
+    webhook,
     workers,
 )
 from console.exits import EXIT_CODES, Commands
@@ -27,7 +28,8 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "silences", "digest", "actions", "notify", "dlq", "score", "forecast", "config", "version"),
+        *("incidents", "silences", "digest", "actions", "notify", "dlq", "webhook"),
+        *("score", "forecast", "config", "version"),
     )
 
 
@@ -70,9 +72,10 @@ app.command("replay", short_help="What it would have said of recorded events.", 
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
 app.add_typer(silences.app, name="silences", short_help="What is not told, for a time: list, add, end.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
-app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
+app.add_typer(actions.app, name="actions", short_help="Scale-downs: list, approve, keep, undo; pause them all.")
 app.add_typer(notify.app, name="notify", short_help="Try a channel: does it reach anyone?")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")
+app.add_typer(webhook.app, name="webhook", short_help="For receivers of scale-downs: verify a request, test vectors.")
 app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)
 app.command("forecast", short_help="Go on with series of your own, from CSV.", epilog=forecast.EPILOG)(
     forecast.forecast

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
 
 from alerts.scale_down import Mode
+from alerts.targets.kubernetes_kinds import KINDS
 from console.settings_detection import MINUTE
 from console.settings_people import MatcherText
 from console.settings_service import is_loopback
 from console.settings_types import Count, Duration, Glob, Ratio, Secret, Section, duration_text, fault, shown
+
+KIND_PATTERN = f"^({'|'.join(KINDS)})$"
 
 
 def _webhook_url(value: object) -> object:
@@ -55,6 +58,38 @@ class WebhookTarget(Section):
         )
 
 
+class KubernetesTarget(Section):
+    """Scales down directly in a Kubernetes cluster, as the service account that the service runs as."""
+
+    type: Literal["kubernetes"] = Field(description="Scales objects of a cluster.")
+    cluster: str = Field(min_length=1, max_length=253, description="The first part of the names of its workloads.")
+    namespaces: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")], ...] = Field(
+        min_length=1, description="Namespaces in which anything may be stopped, by name."
+    )
+    kinds: tuple[Annotated[str, Field(pattern=KIND_PATTERN)], ...] = Field(
+        default=("Deployment", "StatefulSet"),
+        min_length=1,
+        description="Kinds that may be scaled; those of KServe, Knative, KEDA and Kubeflow where these are in use.",
+    )
+    gitops_too: bool = Field(
+        default=False, description="Change also what Argo CD or Flux keeps in git: they may set it back at once."
+    )
+    url: Annotated[str, Field(pattern=r"^https://[^/@?#\s]+$")] = Field(
+        default="https://kubernetes.default.svc", description="Address of the API server, https."
+    )
+    token_file: Path = Field(
+        default=Path("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        description="File that holds the service account's token; read at each request, for it rotates.",
+    )
+    ca_file: Path = Field(
+        default=Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
+        description="PEM file of the API server's authority.",
+    )
+
+
+Target = Annotated[WebhookTarget | KubernetesTarget, Field(discriminator="type")]
+
+
 class ScaleDown(Section):
     """Whether, what and how fast. More than observing needs three settings: mode, selector and target."""
 
@@ -65,7 +100,7 @@ class ScaleDown(Section):
     selector: tuple[MatcherText, ...] = Field(
         default=(), description="Matchers (as in routes) on what may be stopped; all must hold. None matches nothing."
     )
-    target: WebhookTarget | None = Field(default=None, description="Who does it.")
+    target: Target | None = Field(default=None, description="Who does it.")
     protected: tuple[Glob, ...] = Field(
         default=(), description="Globs on workloads that are never stopped, whatever else is set."
     )

@@ -20,12 +20,7 @@ from console.settings_types import duration_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 SAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
-ENVIRONMENT = {
-    "SLACK_TOKEN": "xoxb-canary",
-    "KAFKA_PASSWORD": "canary-kafka",
-    "SMTP_PASSWORD": "canary-smtp",
-    "HEARTBEAT_URL": "https://heartbeat.example/canary",
-}
+ENVIRONMENT = {"SLACK_TOKEN": "xoxb-canary", "KAFKA_PASSWORD": "canary-kafka", "SMTP_PASSWORD": "canary-smtp"}
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
