@@ -111,7 +111,6 @@ def approval_view(action: Action, signed: str, now: datetime) -> Block:
         ("Idle for", escape(f"{action.evidence.get('idle_s', 0.0) / 3600:.1f} h")),
         ("To undo", escape(back)),
     ]
-    until = f", asked until {moment(action.expires_at)}" if action.expires_at else ""
     return {
         "type": "modal",
         "callback_id": APPROVAL,
@@ -121,9 +120,7 @@ def approval_view(action: Action, signed: str, now: datetime) -> Block:
         "close": plain("Cancel", MODAL_TITLE_MAX),
         "blocks": [
             fields(shown),
-            paragraph(
-                f"{action_sentence(action)} As of {moment(now)}{until}. It is looked at once more before it is done."
-            ),
+            paragraph(f"{action_sentence(action)} As of {moment(now)}. It is looked at once more before it is done."),
             {
                 "type": "input",
                 "block_id": TYPED,

@@ -17,7 +17,7 @@ from alerts.speaking import Key, fleet_of, group_of
 from alerts.wording import clean, moment, money, per_hour
 
 TOP = 10
-HELD_BACK = "held back, one message each, and told here together"
+HELD_BACK = "told here together rather than one by one"
 
 
 class Part(Struct, frozen=True, kw_only=True):
