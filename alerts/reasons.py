@@ -37,3 +37,17 @@ class Hush(StrEnum):
     COLLAPSED = "collapsed"  # one of a storm: told in one summary
     BUDGET_SPENT = "budget_spent"  # its owner was woken often enough
     NEVER_TOLD = "never_told"  # the end of what was held back
+
+
+HUSH_WORDS: dict[Hush, str] = {
+    Hush.SILENCED: "a silence or a maintenance window matched it",
+    Hush.SNOOZED: "someone wanted to hear of it later",
+    Hush.EXPECTED: "someone said that it was to be expected",
+    Hush.TELEMETRY_LOST: "the same workload or accelerators were not heard, and what is not heard only looks idle",
+    Hush.FLAPPING: "the same condition had ended less than an hour before",
+    Hush.FLEET_CAUSE: "all of its cluster had it; a summary told of it",
+    Hush.GROUPED: "its team had many of it at once; a summary told of it",
+    Hush.COLLAPSED: "it came in a storm; a summary told of it",
+    Hush.BUDGET_SPENT: "its owner was woken often enough; other channels were told",
+    Hush.NEVER_TOLD: "nothing of it had been told, so its end was not either",
+}

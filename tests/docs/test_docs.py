@@ -51,6 +51,7 @@ DOCUMENTED = {
     "dlq replay": {"--config", "--reason", "--yes"},
     "dlq resume": {"--config", "--partition", "--skip-limit"},
     "dlq show": {"--config"},
+    "explain": {"--config"},
     "forecast": {"--at", "--horizon", "--out"},
     "incidents ack": {"--config"},
     "incidents expected": {"--config"},
