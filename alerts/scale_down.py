@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from alerts.freezes import Freeze
 from alerts.matching import Matcher
 
 
@@ -81,6 +82,9 @@ class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
     fresh_within_s: float = 180.0  # the newest telemetry may be this old
     min_evidence_families: int = 2
     max_workloads_per_hour: int = 4
+    max_workloads_per_day: int = 20
+    max_workloads_per_team_and_hour: int = 4
+    freezes: tuple[Freeze, ...] = ()  # when nothing is stopped
     max_gpu_ratio_per_hour: float = 0.05  # 0 to 1, of the fleet
     max_gpu_ratio_per_day: float = 0.10  # 0 to 1, of the fleet
     correlated_ratio: float = 0.2  # 0 to 1, of the fleet turning idle within 10 minutes: the telemetry is suspect
@@ -178,7 +182,9 @@ class Why(StrEnum):
     NOT_APPROVED = "not_approved"
     WARNED_TOO_LATELY = "warned_too_lately"
     WARNING_NOT_DELIVERED = "warning_not_delivered"
+    FROZEN = "frozen"
     WORKLOAD_LIMIT = "workload_limit"
+    TEAM_LIMIT = "team_limit"
     GPU_LIMIT = "gpu_limit"
     WAITING_FOR_PROOF = "waiting_for_proof"
     KEPT = "kept"

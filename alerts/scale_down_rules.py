@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from alerts.freezes import frozen
 from alerts.incidents import Incident
 from alerts.matching import all_match, labels_of
 from alerts.scale_down import Action, ActionStep, Look, Mode, ScaleDownPolicy, Standing, Why
@@ -124,6 +125,11 @@ def mode_allows_acting(case: Case) -> Why | None:
     return Why.OBSERVE_ONLY if case.mode is Mode.OBSERVE else None
 
 
+def not_frozen(case: Case) -> Why | None:
+    """No freeze holds; people may still be asked meanwhile."""
+    return Why.FROZEN if frozen(case.policy.freezes, case.now) else None
+
+
 def approved_or_long_idle(case: Case) -> Why | None:
     """A person has approved; or, in auto, it has been idle for long enough to act without one."""
     action = case.action
@@ -146,6 +152,17 @@ def warned_long_ago(case: Case) -> Why | None:
 def few_workloads_an_hour(case: Case) -> Why | None:
     """No more workloads are stopped in an hour than the limit."""
     return Why.WORKLOAD_LIMIT if len(_stopped(case, _HOUR)) >= case.policy.max_workloads_per_hour else None
+
+
+def few_workloads_a_day(case: Case) -> Why | None:
+    """The same for a day."""
+    return Why.WORKLOAD_LIMIT if len(_stopped(case, _DAY)) >= case.policy.max_workloads_per_day else None
+
+
+def few_of_a_team_an_hour(case: Case) -> Why | None:
+    """One team is not met by all that is stopped; workloads of no team count as those of one."""
+    of_team = [action for action in _stopped(case, _HOUR) if action.team == case.incident.team]
+    return Why.TEAM_LIMIT if len(of_team) >= case.policy.max_workloads_per_team_and_hour else None
 
 
 def few_gpus_an_hour(case: Case) -> Why | None:
@@ -174,13 +191,16 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
 )
 BEFORE_ACTING: tuple[Rule, ...] = (
     mode_allows_acting,
+    not_frozen,
     approved_or_long_idle,
     warned_long_ago,
     few_workloads_an_hour,
+    few_workloads_a_day,
+    few_of_a_team_an_hour,
     few_gpus_an_hour,
     few_gpus_a_day,
 )
-AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, approved_or_long_idle)
+AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, not_frozen, approved_or_long_idle)
 
 _STANDS_AGAINST = {
     Standing.ABSENT: Why.TARGET_UNKNOWN,

@@ -22,7 +22,9 @@ WAITS: dict[Why, str] = {
     Why.NOT_APPROVED: "nobody has approved it yet",
     Why.WARNED_TOO_LATELY: "the time to object that its warning gave is not over",
     Why.WARNING_NOT_DELIVERED: "no channel has accepted the warning yet",
-    Why.WORKLOAD_LIMIT: "as many workloads were stopped in the last hour as may be",
+    Why.FROZEN: "a freeze holds: nothing is stopped just now",
+    Why.WORKLOAD_LIMIT: "as many workloads were stopped in the last hour, or day, as may be",
+    Why.TEAM_LIMIT: "as many workloads of its team were stopped in the last hour as may be",
     Why.GPU_LIMIT: "with it, more of the fleet would be stopped than may be",
     Why.WAITING_FOR_PROOF: "the telemetry does not show yet that it has stopped",
 }

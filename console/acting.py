@@ -1,7 +1,8 @@
-"""What carries scale-downs out, as the config names it."""
+"""What carries scale-downs out, and when none may be, as the config names it."""
 
 from pathlib import Path
 
+from alerts.freezes import Freeze
 from alerts.secrets import Secret
 from alerts.targets.kubernetes import KubernetesTarget
 from alerts.targets.webhook import WebhookTarget
@@ -34,6 +35,14 @@ def scale_down_target(settings: Settings, link_base: str | None) -> WebhookTarge
         secrets=(Secret(wanted.secret.get_secret_value()),),
         link_base=link_base,
         allow_insecure_loopback=wanted.allow_insecure_loopback,
+    )
+
+
+def freezes(settings: Settings) -> tuple[Freeze, ...]:
+    """When nothing is stopped."""
+    return tuple(
+        Freeze(since=row.since, until=row.until, days=row.days, begins=row.begins, ends=row.ends, timezone=row.timezone)
+        for row in settings.scale_down.freeze
     )
 
 

@@ -32,7 +32,7 @@ from alerts.secrets import Secret
 from alerts.speaking import SpeakingPolicy
 from alerts.targets.kubernetes import KubernetesTarget
 from console import settings_people as people
-from console.acting import scale_down_target
+from console.acting import freezes, scale_down_target
 from console.render import Renderer
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
@@ -145,6 +145,9 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
         fresh_within_s=settings.stream.allowed_lateness.total_seconds() + MINUTES_OLD_S,
         warning_lead_s=wanted.warning_lead.total_seconds(),
         max_workloads_per_hour=wanted.max_per_hour,
+        max_workloads_per_day=wanted.max_per_day,
+        max_workloads_per_team_and_hour=wanted.max_per_team_and_hour,
+        freezes=freezes(settings),
         max_gpu_ratio_per_hour=wanted.max_gpu_ratio_per_hour,
         max_gpu_ratio_per_day=wanted.max_gpu_ratio_per_day,
     )

@@ -12,7 +12,20 @@ from alerts.targets.kubernetes_kinds import KINDS
 from console.settings_detection import MINUTE
 from console.settings_people import MatcherText
 from console.settings_service import is_loopback
-from console.settings_types import Count, Duration, Glob, Ratio, Secret, Section, duration_text, fault, shown
+from console.settings_types import (
+    Count,
+    Duration,
+    Glob,
+    Moment,
+    Ratio,
+    Secret,
+    Section,
+    TimeOfDay,
+    Timezone,
+    duration_text,
+    fault,
+    shown,
+)
 
 KIND_PATTERN = f"^({'|'.join(KINDS)})$"
 
@@ -87,6 +100,31 @@ class KubernetesTarget(Section):
     )
 
 
+class FreezeRow(Section):
+    """A time in which nothing is stopped. All that is given must hold."""
+
+    since: Moment | None = Field(default=None, alias="from", description="From when on.")
+    until: Moment | None = Field(default=None, description="Up to when, this moment not included.")
+    days: tuple[Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"], ...] = Field(
+        default=(), description="Days of the week; none: every day."
+    )
+    begins: TimeOfDay | None = Field(default=None, description="From this time of each day on.")
+    ends: TimeOfDay | None = Field(
+        default=None, description="Up to this time of each day; before `begins`, it goes on over midnight."
+    )
+    timezone: Timezone = Field(default="UTC", description="Zone of `days`, `begins` and `ends`.")
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if (self.since, self.until, self.begins, self.ends) == (None,) * 4 and not self.days:
+            raise fault("a freeze without a time", "from, until, days, begins or ends")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise fault("a freeze that ends before it begins", "an `until` after `from`", option="until")
+        if self.begins is not None and self.begins == self.ends:
+            raise fault("a freeze of no length", "another time of day than `begins`", option="ends")
+        return self
+
+
 Target = Annotated[WebhookTarget | KubernetesTarget, Field(discriminator="type")]
 
 
@@ -125,12 +163,19 @@ class ScaleDown(Section):
     max_per_hour: Count = Field(
         default=4, ge=1, le=1000, description="The most actions in any hour, over the whole service."
     )
+    max_per_day: Count = Field(default=20, ge=1, le=10_000, description="The same for any day.")
+    max_per_team_and_hour: Count = Field(
+        default=4, ge=1, le=1000, description="The most actions on one team's workloads in any hour."
+    )
     max_gpu_ratio_per_hour: Ratio = Field(
         default=0.05,
         description="The largest share of all accelerators that is stopped in any hour; 5 percent is written 0.05.",
     )
     max_gpu_ratio_per_day: Ratio = Field(
         default=0.10, description="The same for any day. In a small fleet one workload is a large share: raise both."
+    )
+    freeze: tuple[FreezeRow, ...] = Field(
+        default=(), description="Times in which nothing is stopped; people may still be asked."
     )
 
     @property

@@ -15,7 +15,7 @@ from alerts.channels.recorder import RecorderChannel
 from alerts.incidents import Incident
 from alerts.matching import Matcher, Op
 from alerts.messages import title
-from alerts.notices import Notice, Reason, Receipt
+from alerts.notices import Notice, Outcome, Reason, Receipt
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Mode, ScaleDownPolicy
 from alerts.scale_down_orders import TARGET_PREFIX
@@ -78,6 +78,10 @@ class Receiver:
                 except AssertionError as wrong:  # delivery would take it for a fault of the channel
                     self.machine.wrong.append(wrong)
                 self.stopped[action.action_id] = action.workload
+
+    def find(self, action: Action, *, undone: bool) -> Receipt:
+        assert not undone
+        return Receipt(outcome=Outcome.RETRY)
 
 
 class DyingStore:
