@@ -5,39 +5,24 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
-from msgspec import json
 from rich.console import Console as Terminal
 
 from alerts.channels.alertmanager import AlertmanagerChannel
-from alerts.channels.email import EmailChannel
-from alerts.channels.pagerduty import US_URL, PagerDutyChannel
-from alerts.channels.posting import Poster
-from alerts.channels.recorder import Line, RecorderChannel
-from alerts.channels.slack import SlackChannel
-from alerts.channels.slack_webhook import SlackWebhookChannel
-from alerts.channels.teams import TeamsChannel
-from alerts.channels.terminal import TerminalChannel
-from alerts.channels.webhook import WebhookChannel
-from alerts.charts import incident_chart
-from alerts.incidents import Incident, SeverityPolicy
+from alerts.incidents import SeverityPolicy
 from alerts.matching import Matcher, Op
 from alerts.messages import title
 from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
 from alerts.scale_down_orders import TARGET_PREFIX
-from alerts.secrets import Secret
-from alerts.speaking import SpeakingPolicy
 from alerts.targets.kubernetes import KubernetesTarget
 from console import settings_people as people
 from console.acting import freezes, scale_down_target
-from console.render import Renderer
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
 from console.settings_people import MatcherParts
-from console.view import ConsoleView
+from console.ways import channels, gate, heart, incident_picture
 from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
 from detectors.evidence import EvidenceRules
@@ -68,14 +53,11 @@ from streams.present import Present
 from streams.pricing import Pricer
 from streams.reminders import Reminders
 from streams.scale_down_duty import ScaleDownDuty
-from streams.speaking import Gate
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
-SLACK_URL = "https://slack.com/api/"
 SLACK_INTERVAL_S = 1.0  # the vendor's limit: about one message a second and channel
 TARGET = "webhook"
-Chart = Callable[[Incident], bytes | None]
 PRICE_FLOOR_SHARE = 0.1  # of the floor for spend: a price is news that lasts
 MINUTES_OLD_S = 300.0  # how old the newest minute may be when it is acted on, beside the allowed lateness
 
@@ -153,30 +135,6 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
     )
 
 
-def speaking_policy(settings: Settings) -> SpeakingPolicy:
-    """When the service keeps quiet."""
-    wanted = settings.speaking
-    return SpeakingPolicy(
-        group_from=wanted.group_from,
-        fleet_from=wanted.fleet_from,
-        storm_from=wanted.storm_from,
-        group_wait_s=wanted.group_wait.total_seconds(),
-        group_interval_s=wanted.group_interval.total_seconds(),
-        summary_every_s=wanted.summary_every.total_seconds(),
-        repeat_after_s=wanted.repeat_after.total_seconds(),
-        escalate_after_s=wanted.escalate_after.total_seconds(),
-        pages_max=wanted.pages_max,
-        pages_window_s=wanted.pages_window.total_seconds(),
-        always_page_usd_per_hour=wanted.always_page_usd_per_hour,
-    )
-
-
-def gate(settings: Settings, store: Store) -> Gate:
-    """Who decides whether a notice is said."""
-    wakes = [one.name for one in settings.channels if isinstance(one, people.PagerDutyChannel)]
-    return Gate(store, speaking_policy(settings), wakes=wakes)
-
-
 def detectors(settings: Settings) -> tuple[IdleDetector, tuple[Detector, ...]]:
     """The idle detector, and all of them in the order in which they look."""
     wanted = settings.detection
@@ -219,104 +177,6 @@ def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int]
         )
 
     return build
-
-
-def channels(
-    settings: Settings, terminal: Terminal, link_base: str | None, chart: Chart | None = None
-) -> dict[str, Channel]:
-    """Every channel of the config by name. `chart`: the picture of an incident, as PNG."""
-    return {one.name: _channel(one, terminal, link_base, chart) for one in settings.channels}
-
-
-def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None, chart: Chart | None) -> Channel:
-    if isinstance(wanted, people.SlackChannel):
-        assert wanted.token is not None  # the settings refuse a channel without its secret
-        token = Secret(wanted.token.get_secret_value())
-        address = SLACK_URL if wanted.base_url is None else str(wanted.base_url)
-        return SlackChannel(
-            wanted.name,
-            token=token,
-            channel=wanted.channel,
-            base_url=address,
-            link_base=link_base,
-            buttons=token if has_buttons(wanted) else None,
-            chart=chart if wanted.charts else None,
-        )
-    if isinstance(wanted, people.PagerDutyChannel):
-        assert wanted.routing_key is not None
-        key = Secret(wanted.routing_key.get_secret_value())
-        base_url = US_URL if wanted.base_url is None else str(wanted.base_url)
-        return PagerDutyChannel(wanted.name, routing_key=key, base_url=base_url, link_base=link_base)
-    if isinstance(wanted, people.EmailChannel):
-        password = None if wanted.password is None else Secret(wanted.password.get_secret_value())
-        return EmailChannel(
-            wanted.name,
-            host=wanted.host,
-            port=wanted.port,
-            sender=wanted.sender,
-            recipients=tuple(wanted.to),
-            starttls=wanted.starttls,
-            username=wanted.username,
-            password=password,
-            link_base=link_base,
-        )
-    if isinstance(wanted, people.AlertmanagerChannel):
-        bearer = None if wanted.token is None else Secret(wanted.token.get_secret_value())
-        poster = Poster(str(wanted.url), inside=True)
-        return AlertmanagerChannel(wanted.name, poster=poster, token=bearer, link_base=link_base)
-    if isinstance(wanted, people.SlackWebhookChannel | people.TeamsChannel | people.WebhookChannel):
-        return _hook(wanted, link_base)
-    if isinstance(wanted, people.TerminalChannel):
-        return TerminalChannel(wanted.name, terminal, link_base=link_base)
-    return RecorderChannel(wanted.name, _sink(wanted.path))
-
-
-def _hook(
-    wanted: people.SlackWebhookChannel | people.TeamsChannel | people.WebhookChannel, link_base: str | None
-) -> Channel:
-    """A channel that is reached by a secret address."""
-    assert wanted.url is not None  # the settings refuse a channel without its secret
-    poster = Poster(wanted.url.get_secret_value(), allow_insecure_loopback=wanted.allow_insecure_loopback)
-    if isinstance(wanted, people.SlackWebhookChannel):
-        return SlackWebhookChannel(wanted.name, poster=poster, link_base=link_base)
-    if isinstance(wanted, people.TeamsChannel):
-        return TeamsChannel(wanted.name, poster=poster, link_base=link_base)
-    assert wanted.secret is not None
-    key = Secret(wanted.secret.get_secret_value())
-    return WebhookChannel(wanted.name, poster=poster, secrets=(key,), link_base=link_base)
-
-
-def incident_picture(settings: Settings, store: Store, clock: Callable[[], datetime]) -> Chart:
-    """What draws the spend around an incident."""
-    view, renderer = ConsoleView(store, budgets(settings), clock=clock), Renderer(capacity=4)
-
-    def draw(incident: Incident) -> bytes | None:
-        series = view.incident_series(incident)
-        if not series:
-            return None
-        try:
-            return renderer.png(incident_chart(incident, series))
-        except ValueError:
-            return None
-
-    return draw
-
-
-def has_buttons(wanted: people.SlackChannel) -> bool:
-    """Whether someone listens to its buttons."""
-    return wanted.signing_secret is not None or wanted.app_token is not None
-
-
-def _sink(path: Path | None) -> Callable[[Line], None]:
-    """Where a recorder writes: a file, or nothing beside the outbox itself."""
-    if path is None:
-        return lambda line: None
-
-    def append(line: Line) -> None:
-        with path.open("ab") as file:
-            file.write(json.encode(line) + b"\n")
-
-    return append
 
 
 def duties(
@@ -373,15 +233,6 @@ def duties(
         retention=timedelta(days=settings.stream.retention_days),
         pressure=pressure,
     )
-
-
-def heart(settings: Settings) -> tuple[Poster, float] | None:
-    """Where the dead man's switch is, and how often it is told."""
-    wanted = settings.heartbeat
-    if wanted.url is None:
-        return None
-    poster = Poster(wanted.url.get_secret_value(), allow_insecure_loopback=wanted.allow_insecure_loopback, timeout_s=5)
-    return poster, wanted.every.total_seconds()
 
 
 def forecast_duty(

@@ -14,11 +14,12 @@ from console.settings_detection import Detection, Stream
 from console.settings_errors import Problem, SettingsError
 from console.settings_kafka import Kafka
 from console.settings_money import BudgetRow, OwnerRule, Prices
-from console.settings_people import Channel, ChannelName, Digest, Heartbeat, RecorderChannel, Route, Severity, Speaking
+from console.settings_people import Channel, ChannelName, Digest, RecorderChannel, Route, Severity
 from console.settings_reporter import Reporter
 from console.settings_scale_down import ScaleDown
 from console.settings_service import Console, Log, Metrics, Store
 from console.settings_sources import Sources
+from console.settings_speaking import Heartbeat, Speaking
 from console.settings_types import Section, shown
 from console.settings_yaml import Document
 

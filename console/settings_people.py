@@ -1,7 +1,7 @@
 """Who is told, how, and how loudly: channels, routes, severity and the weekly digest."""
 
 import re
-from datetime import time, timedelta
+from datetime import time
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -12,7 +12,6 @@ from alerts.secrets import Secret as Hidden
 from alerts.targets.addresses import AddressRefused, check_url
 from alerts.targets.signature import SignatureError, check_secret
 from console.settings_types import (
-    Duration,
     HttpUrl,
     Number,
     Port,
@@ -169,7 +168,8 @@ class EmailChannel(Section):
         return self
 
 
-def _check_address(url: Secret | None, loopback: bool) -> None:
+def check_address(url: Secret | None, loopback: bool) -> None:
+    """Raises a fault for a secret address that nothing may be sent to."""
     if url is None:
         return
     try:
@@ -192,7 +192,7 @@ class _Hook(Section):
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
-        _check_address(self.url, self.allow_insecure_loopback)
+        check_address(self.url, self.allow_insecure_loopback)
         return self
 
 
@@ -286,100 +286,6 @@ class Severity(Section):
             )
         if self.warn_usd > self.page_usd:
             raise fault(f"{self.warn_usd:g}", f"at most page_usd, {self.page_usd:g}", option="warn_usd")
-        return self
-
-
-class Speaking(Section):
-    """When the service keeps quiet, and when it speaks again."""
-
-    group_from: int = Field(
-        default=5,
-        ge=1,
-        le=100_000,
-        description="So many incidents of one team, cluster and cause are told one by one; more go into one summary.",
-    )
-    fleet_from: int = Field(
-        default=10,
-        ge=1,
-        le=100_000,
-        description="So many incidents of one cluster and cause, whosever they are; more go into one summary.",
-    )
-    group_wait: Duration = Field(
-        default=timedelta(seconds=30),
-        ge=timedelta(0),
-        le=timedelta(hours=1),
-        description="How long the first summary of a group waits for its others.",
-    )
-    group_interval: Duration = Field(
-        default=timedelta(minutes=5),
-        ge=timedelta(seconds=10),
-        le=timedelta(days=1),
-        description="The time in which those of a group are counted, and between two edits of its summary.",
-    )
-    storm_from: int = Field(
-        default=20,
-        ge=1,
-        le=100_000,
-        description="So many incidents may wait for one channel; more are a storm, told in one summary.",
-    )
-    summary_every: Duration = Field(
-        default=timedelta(minutes=1),
-        ge=timedelta(seconds=10),
-        le=timedelta(days=1),
-        description="The time between two edits of the summary of a storm.",
-    )
-    repeat_after: Duration = Field(
-        default=timedelta(hours=4),
-        ge=timedelta(minutes=5),
-        le=timedelta(days=30),
-        description="A page that is open and taken by nobody is said again after this long.",
-    )
-    escalate_after: Duration = Field(
-        default=timedelta(minutes=15),
-        ge=timedelta(minutes=1),
-        le=timedelta(days=7),
-        description="A page that nobody has taken for this long is told to `escalate_to` as well.",
-    )
-    escalate_to: tuple[ChannelName, ...] = Field(
-        default=(), description="Names of channels that hear of a page that nobody has taken; none: nobody does."
-    )
-    pages_max: int = Field(
-        default=2,
-        ge=1,
-        le=10_000,
-        description="So many incidents may wake one owner (a team) within `pages_window`.",
-    )
-    pages_window: Duration = Field(
-        default=timedelta(hours=12),
-        ge=timedelta(minutes=10),
-        le=timedelta(days=30),
-        description="The time over which `pages_max` is counted.",
-    )
-    always_page_usd_per_hour: Number = Field(
-        default=1000.0,
-        gt=0.0,
-        le=1e9,
-        description="From this rate on, in USD an hour, a page is told whatever `pages_max` says.",
-    )
-
-
-class Heartbeat(Section):
-    """A dead man's switch outside: it calls someone when it hears no more of this service."""
-
-    url: Secret | None = Field(
-        default=None, description="Address that is told that all is well (POST), https, as a reference; absent: nobody."
-    )
-    url_file: Path | None = Field(default=None, description="File that holds the address.")
-    every: Duration = Field(
-        default=timedelta(minutes=1), ge=timedelta(seconds=10), le=timedelta(hours=1), description="How often."
-    )
-    allow_insecure_loopback: bool = Field(
-        default=False, description="Allow http:// to this machine, for trying it out."
-    )
-
-    @model_validator(mode="after")
-    def _encrypted(self) -> Self:
-        _check_address(self.url, self.allow_insecure_loopback)
         return self
 
 

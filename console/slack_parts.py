@@ -7,13 +7,13 @@ from msgspec import Struct
 
 from alerts.secrets import Secret
 from console import settings_people as people
-from console.assemble import SLACK_URL, has_buttons
 from console.controls import Controls
 from console.settings import Settings
 from console.slack_answers import SlackAnswers
 from console.slack_door import SlackDoor
 from console.slack_presses import Place, SlackPresses
 from console.slack_socket import SlackSocket
+from console.ways import SLACK_URL, has_buttons
 from store.store import Store
 
 

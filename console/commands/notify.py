@@ -49,11 +49,12 @@ def try_one(
     from console.commands.printing import terminal
     from console.settings import load_settings
     from console.trial import trial_notices
+    from console.ways import channels
 
     settings = load_settings(config)
     wanted = settings.console
     link = str(wanted.public_url or f"http://{wanted.host}:{wanted.port}").rstrip("/")
-    ways = assemble.channels(settings, terminal(), link)
+    ways = channels(settings, terminal(), link)
     if to not in ways:
         raise typer.BadParameter(f"{to!r} is not one of {', '.join(ways)}", param_hint="--to")
     reference: str | None = None
