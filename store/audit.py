@@ -7,13 +7,13 @@ from hashlib import sha256
 from msgspec import Struct, json
 from sqlalchemy import Connection, delete, select, text
 
-from store import tables_talk
+from store import tables
 from store.database import Part
 from store.types import storable
 from store.upsert import insert_into, table_of
 
-AUDIT = table_of(tables_talk.Audit).c
-PRESSES = table_of(tables_talk.Press).c
+AUDIT = table_of(tables.Audit).c
+PRESSES = table_of(tables.Press).c
 FIRST = "0" * 64
 LOCK = 5_305_417  # of one who appends, on PostgreSQL: the next hash needs the row before
 
@@ -43,7 +43,7 @@ def append(connection: Connection, at: datetime, who: str, what: str, subject_id
     previous = connection.scalar(select(AUDIT.digest).order_by(AUDIT.serial.desc()).limit(1)) or FIRST
     words = [storable(one) for one in (who, what, subject_id, outcome)]
     connection.execute(
-        table_of(tables_talk.Audit).insert(),
+        table_of(tables.Audit).insert(),
         {
             "at": at,
             **dict(zip(("who", "what", "subject_id", "outcome"), words, strict=True)),
@@ -74,7 +74,7 @@ class AuditPart(Part):
 
     def audit_log(self, limit: int | None = None, subject_id: str | None = None) -> list[AuditRow]:
         """Return the log in order, or its latest rows."""
-        query = select(table_of(tables_talk.Audit)).order_by(AUDIT.serial.desc())
+        query = select(table_of(tables.Audit)).order_by(AUDIT.serial.desc())
         query = query if limit is None else query.limit(limit)
         if subject_id is not None:
             query = query.where(AUDIT.subject_id == subject_id)
@@ -88,14 +88,14 @@ class AuditPart(Part):
     def first_press(self, press_id: str, at: datetime) -> bool:
         """Say whether this request is new, and remember it."""
         with self._database.writing() as connection:
-            taken = insert_into(connection, tables_talk.Press).values(press_id=press_id, at=at)
+            taken = insert_into(connection, tables.Press).values(press_id=press_id, at=at)
             new = taken.on_conflict_do_nothing(index_elements=["press_id"]).returning(PRESSES.press_id)
             return connection.execute(new).first() is not None
 
     def forget_presses(self, before: datetime) -> None:
         """Forget requests so old that their signature would be refused anyway."""
         with self._database.writing() as connection:
-            connection.execute(delete(table_of(tables_talk.Press)).where(PRESSES.at < before))
+            connection.execute(delete(table_of(tables.Press)).where(PRESSES.at < before))
 
 
 def _utc(at: datetime) -> datetime:

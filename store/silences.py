@@ -11,14 +11,14 @@ from alerts.incidents import Incident
 from alerts.matching import Matcher
 from alerts.notices import Notice
 from alerts.silences import Silence
-from store import tables, tables_talk
+from store import tables
 from store.audit import append
 from store.database import Part
 from store.incidents import INCIDENTS, one_incident
 from store.outbox import write_notices
 from store.upsert import insert_or_ignore, table_of
 
-SILENCES = table_of(tables_talk.Silence).c
+SILENCES = table_of(tables.Silence).c
 
 
 class SilencesPart(Part):
@@ -29,14 +29,14 @@ class SilencesPart(Part):
         row = {name: getattr(silence, name) for name in Silence.__struct_fields__}
         row["matchers"] = json.encode(silence.matchers).decode()
         with self._database.writing() as connection:
-            insert_or_ignore(connection, tables_talk.Silence, [row])
+            insert_or_ignore(connection, tables.Silence, [row])
             words = f"{', '.join(map(str, silence.matchers))} until {silence.until.isoformat()}"
             append(connection, silence.created_at, silence.created_by, "silence", silence.silence_id, words)
 
     def expire_silence(self, silence_id: str, by: str, at: datetime) -> Silence | None:
         """End a silence now; one that is over already stays as it is. None where there is none of that id."""
         ending = (
-            update(table_of(tables_talk.Silence))
+            update(table_of(tables.Silence))
             .where(SILENCES.silence_id == silence_id, SILENCES.expired_at.is_(None), SILENCES.until > at)
             .values(expired_at=at, expired_by=by)
             .returning(SILENCES.silence_id)
@@ -48,7 +48,7 @@ class SilencesPart(Part):
 
     def silences(self, not_over_at: datetime | None = None) -> list[Silence]:
         """Return the silences in order of beginning, all of them or those that are not over at that moment."""
-        query = select(table_of(tables_talk.Silence)).order_by(SILENCES.starts_at, SILENCES.silence_id)
+        query = select(table_of(tables.Silence)).order_by(SILENCES.starts_at, SILENCES.silence_id)
         if not_over_at is not None:
             query = query.where(SILENCES.until > not_over_at, SILENCES.expired_at.is_(None))
         with self._database.reading() as connection:

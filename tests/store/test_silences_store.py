@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from alerts.matching import Matcher
 from alerts.silences import silence
-from store import tables_talk
+from store import tables
 from store.audit import AUDIT, first_broken
 from store.facts import Facts
 from store.store import Store
@@ -92,7 +92,7 @@ def test_a_row_that_was_changed_or_taken_out_breaks_the_chain(store: Store) -> N
     assert first_broken(log) is None
     assert first_broken([log[0], *log[2:]]) == log[2]
     with store._database.writing() as connection:
-        table = table_of(tables_talk.Audit)
+        table = table_of(tables.Audit)
         connection.execute(update(table).where(AUDIT.serial == log[1].serial).values(who="eve"))
     fault = store.audit_fault()
     assert fault is not None

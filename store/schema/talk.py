@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
-from store.tables import Key, Row, Serial
+from store.schema.row import Key, Row, Serial
 
 
 class Silence(Row):
