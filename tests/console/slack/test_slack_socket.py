@@ -99,10 +99,10 @@ def test_an_envelope_delivered_again_after_a_broken_connection_has_one_effect(ro
     assert room.slack.whispers == []
 
 
-def test_a_token_that_is_refused_is_said_and_tried_again(room: Room, server: SocketServer, capsys):
+def test_a_token_that_is_refused_is_said_and_tried_again(room: Room, server: SocketServer, capsys, caplog):
     with Listening(room, "xapp-canary-wrong"):
         assert wait_until(lambda: room.slack.calls.count("apps.connections.open") >= 2, 100)
 
-    said = capsys.readouterr().out
+    said = capsys.readouterr().out + caplog.text  # by way of the one or the other, as logging is configured
     assert "invalid_auth" in said
     assert "canary" not in said
