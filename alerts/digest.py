@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from alerts import digest_sums as sums
-from alerts.digest_lines import Actions, BudgetLine, IdleLine, KindLine, Outlook, Quality, Spend
+from alerts.digest_lines import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Outlook, Quality, Spend
 from alerts.digest_sums import Spending
 from alerts.figures import change, usd
 from alerts.incidents import Incident
+from alerts.reasons import Hush
 from alerts.scale_down import Action
 from alerts.week import Week, week_of
 
@@ -27,6 +28,7 @@ class Digest(Struct, frozen=True, kw_only=True):
     incidents: tuple[KindLine, ...]
     actions: Actions
     quality: Quality
+    held: tuple[HeldLine, ...] = ()  # what was not told one by one, and why
     to_do: tuple[str, ...]  # in words; empty: nothing to do
 
     @property
@@ -48,13 +50,15 @@ def compose(
     forecasts: Iterable[tuple[str, float, float, float]] = (),
     budgets: Iterable[tuple[str, float, float]] = (),
     quality: Quality | None = None,
+    held: Iterable[tuple[Hush, str]] = (),
     top: int = 5,
 ) -> Digest:
     """Make the digest of one week.
 
     `outlook`: p10, p50, p90 of the whole month's spend, in USD; `forecasts`: name of a budget and the same three;
-    `budgets`: name, USD a month, USD spent of it so far. Incidents and actions outside the week are left out; the
-    dollars of an incident that lasted beyond the week are counted by the share of its time that lies in it.
+    `budgets`: name, USD a month, USD spent of it so far; `held`: why an incident of this id was held back.
+    Incidents and actions outside the week are left out; the dollars of an incident that lasted beyond the week are
+    counted by the share of its time that lies in it.
     """
     found = [incident for incident in incidents if sums.lies_in(incident, week)]
     taken = [action for action in actions if (action.warned_at or action.at) < week.end]
@@ -74,6 +78,7 @@ def compose(
         incidents=sums.kinds(found, taken, week),
         actions=done,
         quality=trust,
+        held=sums.held_lines(held, found, week),
         to_do=sums.to_do(idle, budgeted, done, trust),
     )
 
@@ -82,6 +87,7 @@ __all__ = [
     "Actions",
     "BudgetLine",
     "Digest",
+    "HeldLine",
     "IdleLine",
     "KindLine",
     "Outlook",

@@ -69,6 +69,14 @@ class KindLine(Struct, frozen=True, kw_only=True):
     usd: float  # of this week
 
 
+class HeldLine(Struct, frozen=True, kw_only=True):
+    """The incidents that were held back for one reason; one may count under several."""
+
+    why: str
+    incidents: int
+    usd: float  # of this week
+
+
 class Actions(Struct, frozen=True, kw_only=True):
     """What was done about idle accelerators, and what it brought in this week."""
 

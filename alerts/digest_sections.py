@@ -33,6 +33,7 @@ def sections(digest: Digest) -> tuple[Section, ...]:
             "Incidents",
             tuple((line.kind, words.kind(line)) for line in digest.incidents) or (("", words.NO_INCIDENTS),),
         ),
+        Section("Held back", tuple((line.why, words.held(line)) for line in digest.held)),
         Section("Actions", tuple(("", line) for line in words.actions(digest.actions))),
         Section("Data quality", (("", words.quality(digest.quality)),)),
     ]

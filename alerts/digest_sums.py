@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from alerts.digest_lines import Actions, BudgetLine, IdleLine, KindLine, Quality, Spend
+from alerts.digest_lines import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Quality, Spend
 from alerts.figures import shown, usd
 from alerts.incidents import Incident
+from alerts.reasons import Hush
 from alerts.scale_down import Action, ActionStep, Mode
 from alerts.titles import gpus
 from alerts.week import Week
@@ -116,6 +117,20 @@ def kinds(incidents: Sequence[Incident], actions: Iterable[Action], week: Week) 
                 )
             )
     return tuple(lines)
+
+
+def held_lines(held: Iterable[tuple[Hush, str]], incidents: Iterable[Incident], week: Week) -> tuple[HeldLine, ...]:
+    """Sum up what was held back, by reason, the dearest first; `held`: a reason and the id of an incident."""
+    known = {incident.incident_id: incident for incident in incidents}
+    by_reason: dict[Hush, list[Incident]] = defaultdict(list)
+    for why, incident_id in held:
+        if incident_id in known:
+            by_reason[why].append(known[incident_id])
+    lines = [
+        HeldLine(why=why.replace("_", " "), incidents=len(found), usd=sum(usd_in(one, week) for one in found))
+        for why, found in by_reason.items()
+    ]
+    return tuple(sorted(lines, key=lambda line: (-line.usd, line.why)))
 
 
 def budget_lines(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from alerts.digest import Actions, BudgetLine, IdleLine, KindLine, Outlook, Quality, Spend, Week
+from alerts.digest import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Outlook, Quality, Spend, Week
 from alerts.figures import change, usd
 
 NOTHING_TO_DO = "Nothing to do."
@@ -115,3 +115,8 @@ def quality(trust: Quality) -> str:
 
 def _interval(p10_usd: float | None, p90_usd: float | None) -> str:
     return "" if p10_usd is None or p90_usd is None else f" (80 %: {usd(p10_usd)} to {usd(p90_usd)})"
+
+
+def held(line: HeldLine) -> str:
+    """How many were held back for a reason, and their dollars."""
+    return f"{line.incidents:,} incident{'' if line.incidents == 1 else 's'}, {usd(line.usd)} this week"

@@ -4,7 +4,7 @@ A pure state machine. Ids derive from what was found and when it began, so that 
 """
 
 from base64 import b32encode
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from math import isfinite
@@ -23,6 +23,8 @@ class Step(StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
     ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    EXPECTED = "expected"
     RESOLVED = "resolved"
 
 
@@ -56,6 +58,12 @@ class Incident(Struct, frozen=True, kw_only=True):
     transition: int = 0  # counts the changes that were worth a message; 0 is the opening
     acknowledged_at: datetime | None = None  # set by people, kept by the store
     acknowledged_by: str | None = None
+    snoozed_until: datetime | None = None  # set by people, as are the next
+    snoozed_by: str | None = None
+    expected_at: datetime | None = None
+    expected_by: str | None = None
+    reopens: str | None = None  # the incident of the same condition that ended shortly before
+    ended_before_at: datetime | None = None  # when that one ended
 
 
 def incident_id(fingerprint: str, began_at: datetime) -> str:
@@ -95,12 +103,14 @@ class _State(Struct):
     version: int
     entries: dict[str, _Entry] = {}  # open incidents by fingerprint
     ended: dict[str, datetime] = {}  # when the last incident of a fingerprint was resolved; oldest first
+    ended_ids: dict[str, str] = {}  # which one that was
     forgotten_until: datetime | None = None  # no ending later than this was ever forgotten
     changed: dict[str, Incident] = {}  # by incident_id, in order of first touch
 
 
 _VERSION = 1
 _NOTHING_STATED = 0.0
+REOPENED_WITHIN = timedelta(hours=1)  # a condition that comes back sooner reopens the incident rather than begin one
 
 
 class Book:
@@ -163,6 +173,8 @@ class Book:
         if ended_at is not None and finding.at <= ended_at:
             self._state.ended[fingerprint] = ended_at
             return None
+        before = self._state.ended_ids.pop(fingerprint, None)
+        again = before is not None and ended_at is not None and finding.at - ended_at <= REOPENED_WITHIN
         incident = Incident(
             incident_id=incident_id(fingerprint, self._distinct_beginning(finding, ended_at)),
             fingerprint=fingerprint,
@@ -187,10 +199,12 @@ class Book:
             confidence=finding.confidence,
             evidence=finding.evidence,
             changes=finding.changes,
+            reopens=before if again else None,
+            ended_before_at=ended_at if again else None,
         )
         entry = _Entry(incident, incident.usd_so_far, ())
         self._state.entries[fingerprint] = entry
-        return self._say(entry, Step.OPENED, Reason.FIRST_TIME)
+        return self._say(entry, Step.OPENED, Reason.REOPENED if again else Reason.FIRST_TIME)
 
     def _distinct_beginning(self, finding: Finding, ended_at: datetime | None) -> datetime:
         """The moment that the id derives from.
@@ -250,14 +264,17 @@ class Book:
         )
         transition = self._say(entry, Step.RESOLVED, Reason.RESOLVED)
         del self._state.entries[was.fingerprint]
-        self._remember_end(was.fingerprint, finding.at)
+        self._remember_end(entry.incident, finding.at)
         return transition
 
-    def _remember_end(self, fingerprint: str, at: datetime) -> None:
+    def _remember_end(self, incident: Incident, at: datetime) -> None:
         ended = self._state.ended
-        ended[fingerprint] = at
+        ended[incident.fingerprint] = at
+        self._state.ended_ids[incident.fingerprint] = incident.incident_id
         while len(ended) > self._endings_remembered:
-            forgotten = ended.pop(next(iter(ended)))
+            oldest = next(iter(ended))
+            self._state.ended_ids.pop(oldest, None)
+            forgotten = ended.pop(oldest)
             self._state.forgotten_until = max(forgotten, self._state.forgotten_until or forgotten)
 
     def _say(self, entry: _Entry, step: Step, reason: Reason) -> Transition:

@@ -72,6 +72,12 @@ class Matcher(Struct, frozen=True):
 _WRITTEN = re.compile(r"([a-z_]+)\s*(=~|!~|!=|=)\s*(.*)", re.DOTALL)
 
 
+def parse_all(text: str) -> tuple[Matcher, ...]:
+    """Read matchers with commas between them; a comma within quotes belongs to its value. Raises MatcherError."""
+    parts = re.findall(r"""(?:"[^"]*"|'[^']*'|[^,"'])+""", text)
+    return tuple(Matcher.parse(part) for part in parts if part.strip())
+
+
 def labels_of(incident: Incident) -> dict[str, str]:
     """Every label of `LABELS` with its value for this incident; empty where it does not apply."""
     cluster, _, rest = (incident.workload or "").partition("/")

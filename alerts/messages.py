@@ -2,6 +2,7 @@
 
 from alerts.incidents import Incident, Severity
 from alerts.partition_stop import place as partition_place
+from alerts.reasons import Reason
 from alerts.slack_text import Block, code, context, escape, fields, header, link_to, paragraph
 from alerts.titles import (
     accelerators,
@@ -128,17 +129,25 @@ def plain_text(incident: Incident, *, link: str | None = None) -> str:
     return "\n".join(lines)[:MESSAGE_TEXT_MAX]
 
 
-def thread_line(incident: Incident) -> str:
+def thread_line(incident: Incident, reason: Reason | None = None) -> str:
     """What a reply in the incident's thread says: only what is new."""
     if incident.resolved_at is not None:
         cost = f", {money(incident.usd_so_far)} in all" if worth(incident.usd_so_far) else ""
         return f"Resolved after {lasted(incident)}{cost}."
-    if incident.acknowledged_at is not None:
-        return state_in_words(incident)
+    again = _AGAIN.get(reason) if reason is not None else None
+    if again is None and (state := state_in_words(incident)):
+        return state
     now = f"{per_hour(incident.usd_per_hour)} now" if worth(incident.usd_per_hour) else ""
     so_far = f"{money(incident.usd_so_far)} so far" if worth(incident.usd_so_far) else ""
     figures = ", ".join(filter(None, (now, so_far)))
-    return f"Raised to {incident.severity}{': ' + figures if figures else ''}."
+    return f"{again or f'Raised to {incident.severity}'}{': ' + figures if figures else ''}."
+
+
+_AGAIN = {
+    Reason.HUSH_ENDED: "No longer held back, and open still",
+    Reason.STILL_OPEN: "Still open, and taken by nobody",
+    Reason.NOT_ACKNOWLEDGED: "Nobody has taken it",
+}
 
 
 def changes_in_words(incident: Incident) -> str:
@@ -152,15 +161,26 @@ def state_in_words(incident: Incident) -> str:
     """Who has taken it, or that it is over; empty while it is open and nobody has."""
     if incident.resolved_at is not None:
         return f"Resolved at {moment(incident.resolved_at)} after {lasted(incident)}."
+    if incident.expected_at is not None:
+        return f"Said to be expected{_by(incident.expected_by)} at {moment(incident.expected_at)}."
+    if incident.snoozed_until is not None and incident.updated_at < incident.snoozed_until:
+        return f"Snoozed{_by(incident.snoozed_by)} until {moment(incident.snoozed_until)}."
     if incident.acknowledged_at is not None:
-        by = f" by {clean(incident.acknowledged_by, 80)}" if incident.acknowledged_by else ""
-        return f"Acknowledged{by} at {moment(incident.acknowledged_at)}."
+        return f"Acknowledged{_by(incident.acknowledged_by)} at {moment(incident.acknowledged_at)}."
     return ""
+
+
+def _by(who: str | None) -> str:
+    return f" by {clean(who, 80)}" if who else ""
 
 
 def _mark(incident: Incident) -> str:
     if incident.resolved_at is not None:
         return "✅"
+    if incident.expected_at is not None:
+        return "☑"
+    if incident.snoozed_until is not None and incident.updated_at < incident.snoozed_until:
+        return "💤"
     return "👀" if incident.acknowledged_at is not None else _MARK[incident.severity]
 
 

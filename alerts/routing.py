@@ -115,15 +115,22 @@ class Router:
 
 
 def notice_id(incident: Incident, step: Step, channel: str) -> str:
-    """`<incident>:<transition>:<channel>`; an acknowledgement shares its transition and has a name of its own."""
-    number = f"{incident.transition}a" if step is Step.ACKNOWLEDGED else str(incident.transition)
-    return f"{incident.incident_id}:{number}:{channel}"
+    """`<incident>:<transition>:<channel>`; what people set shares its transition and has a name of its own."""
+    mark = _MARKS.get(step, "")
+    if step is Step.SNOOZED and incident.snoozed_until is not None:
+        mark += f"{incident.snoozed_until:%Y%m%d%H%M%S}"
+    return f"{incident.incident_id}:{incident.transition}{mark}:{channel}"
+
+
+_MARKS = {Step.ACKNOWLEDGED: "a", Step.SNOOZED: "s", Step.EXPECTED: "x"}
 
 
 def _moment(transition: Transition) -> datetime:
     incident = transition.incident
     if transition.step is Step.ACKNOWLEDGED and incident.acknowledged_at is not None:
         return incident.acknowledged_at
+    if transition.step is Step.EXPECTED and incident.expected_at is not None:
+        return incident.expected_at
     return incident.updated_at
 
 

@@ -5,16 +5,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
-from msgspec import json
 from rich.console import Console as Terminal
 
-from alerts.channels.email import EmailChannel
-from alerts.channels.pagerduty import US_URL, PagerDutyChannel
-from alerts.channels.recorder import Line, RecorderChannel
-from alerts.channels.slack import SlackChannel
-from alerts.channels.terminal import TerminalChannel
+from alerts.channels.alertmanager import AlertmanagerChannel
 from alerts.incidents import SeverityPolicy
 from alerts.matching import Matcher, Op
 from alerts.messages import title
@@ -22,13 +16,13 @@ from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
 from alerts.scale_down_orders import TARGET_PREFIX
-from alerts.secrets import Secret
 from alerts.targets.kubernetes import KubernetesTarget
 from console import settings_people as people
 from console.acting import freezes, scale_down_target
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
 from console.settings_people import MatcherParts
+from console.ways import channels, gate, heart, incident_picture
 from detectors.anomaly import AnomalyDetector
 from detectors.data_gap import DataGapDetector
 from detectors.evidence import EvidenceRules
@@ -51,6 +45,7 @@ from streams.commits import DeadLetters
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.duties import Duties
+from streams.firing import Firing
 from streams.forecast_duty import ForecastDuty
 from streams.formats.sniff import Format
 from streams.formats.translate import Translator
@@ -59,12 +54,13 @@ from streams.keeper import Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit
+from streams.present import Present
 from streams.pricing import Pricer
+from streams.reminders import Reminders
 from streams.scale_down_duty import ScaleDownDuty
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
-SLACK_URL = "https://slack.com/api/"
 SLACK_INTERVAL_S = 1.0  # the vendor's limit: about one message a second and channel
 TARGET = "webhook"
 PRICE_FLOOR_SHARE = 0.1  # of the floor for spend: a price is news that lasts
@@ -193,52 +189,6 @@ def pipelines(settings: Settings, route: Router, store: Store) -> Callable[[int]
     return build
 
 
-def channels(settings: Settings, terminal: Terminal, link_base: str | None) -> dict[str, Channel]:
-    """Every channel of the config by name."""
-    return {one.name: _channel(one, terminal, link_base) for one in settings.channels}
-
-
-def _channel(wanted: people.Channel, terminal: Terminal, link_base: str | None) -> Channel:
-    if isinstance(wanted, people.SlackChannel):
-        assert wanted.token is not None  # the settings refuse a channel without its secret
-        token = Secret(wanted.token.get_secret_value())
-        address = SLACK_URL if wanted.base_url is None else str(wanted.base_url)
-        return SlackChannel(wanted.name, token=token, channel=wanted.channel, base_url=address, link_base=link_base)
-    if isinstance(wanted, people.PagerDutyChannel):
-        assert wanted.routing_key is not None
-        key = Secret(wanted.routing_key.get_secret_value())
-        base_url = US_URL if wanted.base_url is None else str(wanted.base_url)
-        return PagerDutyChannel(wanted.name, routing_key=key, base_url=base_url, link_base=link_base)
-    if isinstance(wanted, people.EmailChannel):
-        password = None if wanted.password is None else Secret(wanted.password.get_secret_value())
-        return EmailChannel(
-            wanted.name,
-            host=wanted.host,
-            port=wanted.port,
-            sender=wanted.sender,
-            recipients=tuple(wanted.to),
-            starttls=wanted.starttls,
-            username=wanted.username,
-            password=password,
-            link_base=link_base,
-        )
-    if isinstance(wanted, people.TerminalChannel):
-        return TerminalChannel(wanted.name, terminal, link_base=link_base)
-    return RecorderChannel(wanted.name, _sink(wanted.path))
-
-
-def _sink(path: Path | None) -> Callable[[Line], None]:
-    """Where a recorder writes: a file, or nothing beside the outbox itself."""
-    if path is None:
-        return lambda line: None
-
-    def append(line: Line) -> None:
-        with path.open("ab") as file:
-            file.write(json.encode(line) + b"\n")
-
-    return append
-
-
 def duties(
     settings: Settings,
     store: Store,
@@ -257,17 +207,33 @@ def duties(
     target = scale_down_target(settings, link_base)
     observe = target.observe if isinstance(target, KubernetesTarget) else None
     acting = ScaleDownDuty(store, policy, route, metrics=metrics, observe=observe)
-    ways: dict[str, Channel] = channels(settings, terminal, link_base)
+    ways: dict[str, Channel] = channels(settings, terminal, link_base, incident_picture(settings, store, clock))
     if target is not None:
         name = TARGET_PREFIX + TARGET
         ways[name] = TargetChannel(
             name, target, still_idle=acting.still_idle, may_have_acted=acting.may_have_acted, clock=clock
         )
-    slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
+    firing = {name: one for name, one in ways.items() if isinstance(one, AlertmanagerChannel)}
+    edited = {one.name for one in settings.channels if isinstance(one, people.SlackChannel)}
+    in_slack = people.SlackChannel | people.SlackWebhookChannel
+    slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, in_slack)}
     mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
+    speaking = gate(settings, store)
     return Duties(
         store,
-        delivery=Delivery(store, ways, clock, owner, min_intervals_s=slow, resend_when_unsure=mail),
+        delivery=Delivery(
+            store,
+            ways,
+            clock,
+            owner,
+            min_intervals_s=slow,
+            resend_when_unsure=mail,
+            speaking=speaking,
+            present=Present(store, edited),
+        ),
+        firing=Firing(store, firing),
+        heartbeat=heart(settings),
+        reminders=Reminders(store, speaking, title, settings.speaking.escalate_to),
         forecasts=forecast_duty(settings, store, route, owner, pool),
         scale_down=acting,
         digest=digest_duty(settings, store),

@@ -1,6 +1,7 @@
 """The few requests that change something: each by POST, from our own page, with the session's proof."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
@@ -9,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from alerts.matching import MatcherError, parse_all
 from alerts.scale_down import Action
+from alerts.silences import LONGEST, SilenceError, silence
 from console.auth import COOKIE, ConsoleAuth
 from console.controls import Controls, may_approve, may_keep, may_undo
 from console.guard import LOGIN, client_of, with_session
@@ -18,6 +21,7 @@ from console.view import ConsoleView
 
 FORM_BYTES = 16 * 1024
 WHO = "console"
+HOURS_MAX = 24.0 * 30  # of a snooze
 
 
 class Changes:
@@ -36,6 +40,10 @@ class Changes:
         if self._controls is not None:
             routes += [
                 Route("/incidents/{incident_id}/acknowledge", self.acknowledge, methods=["POST"]),
+                Route("/incidents/{incident_id}/snooze", self.snooze, methods=["POST"]),
+                Route("/incidents/{incident_id}/expected", self.expect, methods=["POST"]),
+                Route("/silences", self.silence, methods=["POST"]),
+                Route("/silences/{silence_id}/expire", self.expire, methods=["POST"]),
                 Route("/actions/{action_id}/approve", self.approve, methods=["POST"]),
                 Route("/actions/{action_id}/keep", self.keep, methods=["POST"]),
                 Route("/actions/{action_id}/undo", self.undo, methods=["POST"]),
@@ -68,6 +76,47 @@ class Changes:
         if not await run_sync(controls.acknowledge, incident_id, WHO):
             raise HTTPException(409, "this incident is over, is acknowledged already, or never was")
         return self._pages.back_to(f"/incidents/{incident_id}")
+
+    async def snooze(self, request: Request) -> Response:
+        """Nobody is told of an incident for some hours."""
+        hours = _hours(await self._proven(request), HOURS_MAX)
+        incident_id, until = request.path_params["incident_id"], self._view.now() + timedelta(hours=hours)
+        if not await run_sync(self._wanted().snooze, incident_id, until, WHO):
+            raise HTTPException(409, "this incident is over, or never was")
+        return self._pages.back_to(f"/incidents/{incident_id}")
+
+    async def expect(self, request: Request) -> Response:
+        """An incident was to be expected; saying it twice changes nothing."""
+        await self._proven(request)
+        incident_id = request.path_params["incident_id"]
+        if not await run_sync(self._wanted().expect, incident_id, WHO):
+            raise HTTPException(409, "this incident is over, was said to be expected already, or never was")
+        return self._pages.back_to(f"/incidents/{incident_id}")
+
+    async def silence(self, request: Request) -> Response:
+        """Nobody is told of what matches, for some hours."""
+        form = await self._proven(request)
+        now = self._view.now()
+        try:
+            wanted = silence(
+                parse_all(form.get("matchers", "")),
+                starts_at=now,
+                ends_at=now + timedelta(hours=_hours(form, 24 * LONGEST.days)),
+                by=WHO,
+                now=now,
+                comment=form.get("comment", "")[:200],
+            )
+        except (MatcherError, SilenceError) as error:
+            raise HTTPException(400, str(error)) from None
+        await run_sync(self._wanted().silence, wanted)
+        return self._pages.back_to("/silences")
+
+    async def expire(self, request: Request) -> Response:
+        """A silence ends now."""
+        await self._proven(request)
+        if not await run_sync(self._wanted().expire, request.path_params["silence_id"], WHO):
+            raise HTTPException(409, "this silence is over, or never was")
+        return self._pages.back_to("/silences")
 
     async def approve(self, request: Request) -> Response:
         """A proposal is approved, exactly as it was shown."""
@@ -115,6 +164,16 @@ class Changes:
         if self._controls is None:
             raise HTTPException(404)
         return self._controls
+
+
+def _hours(form: dict[str, str], most: float) -> float:
+    try:
+        hours = float(form.get("hours", ""))
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= most:
+        raise HTTPException(400, f"hours must be a number above 0, at most {most:g}")
+    return hours
 
 
 async def _form(request: Request) -> dict[str, str]:

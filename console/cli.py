@@ -7,12 +7,15 @@ from console.commands import (
     config,
     digest,
     dlq,
+    explain,
     forecast,
     incidents,
+    notify,
     produce,
     replay,
     run,
     score,
+    silences,
     topics,
     version,
     webhook,
@@ -26,7 +29,8 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "digest", "actions", "dlq", "webhook", "score", "forecast", "config", "version"),
+        *("incidents", "explain", "silences", "digest", "actions", "notify", "dlq", "webhook"),
+        *("score", "forecast", "config", "version"),
     )
 
 
@@ -67,8 +71,13 @@ app.add_typer(topics.app, name="topics", short_help="Make the topics before the 
 app.command("produce", short_help="Publish event files to Kafka.", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", short_help="What it would have said of recorded events.", epilog=replay.EPILOG)(replay.replay)
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
+app.command("explain", short_help="The story of one incident: who was told, or not, and why.", epilog=explain.EPILOG)(
+    explain.explain
+)
+app.add_typer(silences.app, name="silences", short_help="What is not told, for a time: list, add, end.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list, approve, keep, undo; pause them all.")
+app.add_typer(notify.app, name="notify", short_help="Try a channel: does it reach anyone?")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")
 app.add_typer(webhook.app, name="webhook", short_help="For receivers of scale-downs: verify a request, test vectors.")
 app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)

@@ -13,6 +13,7 @@ from alerts.routing import Router
 from alerts.scale_down import Action, ScaleDownPolicy
 from alerts.scale_down_orders import orders
 from alerts.scale_down_steps import NotPossible, approve, keep, undo
+from alerts.silences import Silence
 from store.store import Store
 
 KEEP_TRIES = 5  # more than an action has steps
@@ -34,11 +35,43 @@ class StoreControls:
         now = self._clock()
         seen = replace(incident, acknowledged_at=now, acknowledged_by=by)
         notices = self._router.decide(Transition(incident=seen, step=Step.ACKNOWLEDGED, reason=Reason.ACKNOWLEDGED))
-        return self._store.acknowledge(incident_id, by, now, notices) is not None
+        done = self._store.acknowledge(incident_id, by, now, notices) is not None
+        self._store.audit(now, by, "acknowledge", incident_id, "done" if done else "refused")
+        return done
+
+    def snooze(self, incident_id: str, until: datetime, by: str) -> bool:
+        """Tell nobody of it until then. False where there is no such incident, it is over, or that is no later."""
+        incident, now = self._store.incident(incident_id), self._clock()
+        if incident is None or incident.resolved_at is not None or until <= now or incident.snoozed_until == until:
+            return False
+        later = replace(incident, snoozed_until=until, snoozed_by=by)
+        notices = self._router.decide(Transition(incident=later, step=Step.SNOOZED, reason=Reason.SNOOZED))
+        return self._store.snooze(incident_id, until, by, now, notices) is not None
+
+    def expect(self, incident_id: str, by: str) -> bool:
+        """It was to be expected. False where there is no such incident, it is over, or someone has said so before."""
+        incident, now = self._store.incident(incident_id), self._clock()
+        if incident is None or incident.resolved_at is not None or incident.expected_at is not None:
+            return False
+        known = replace(incident, expected_at=now, expected_by=by)
+        notices = self._router.decide(Transition(incident=known, step=Step.EXPECTED, reason=Reason.EXPECTED))
+        return self._store.expect(incident_id, by, now, notices) is not None
+
+    def silence(self, silence: Silence) -> None:
+        """Tell nobody of what matches, for a time."""
+        self._store.add_silence(silence)
+
+    def expire(self, silence_id: str, by: str) -> bool:
+        """End a silence now. False where there is none of that id, or it was over."""
+        now = self._clock()
+        ended = self._store.expire_silence(silence_id, by, now)
+        return ended is not None and ended.expired_at == now
 
     def approve(self, action_id: str, by: str) -> bool:
         """Allow a proposed scale-down. False where that can't be done from where the action stands."""
-        return self._take(action_id, lambda action: approve(self._policy, action, by, self._clock()))
+        done = self._take(action_id, lambda action: approve(self._policy, action, by, self._clock()))
+        self._store.audit(self._clock(), by, "approve", action_id, "done" if done else "refused")
+        return done
 
     def keep(self, action_id: str, by: str) -> bool:
         """Keep it running. False where that can't be done any more; a step that it takes meanwhile is no reason."""
@@ -46,7 +79,9 @@ class StoreControls:
         def kept(action: Action) -> Action:
             return replace(keep(self._policy, action, self._clock()), approved_by=by)
 
-        return any(self._take(action_id, kept) for _ in range(KEEP_TRIES))
+        done = any(self._take(action_id, kept) for _ in range(KEEP_TRIES))
+        self._store.audit(self._clock(), by, "keep", action_id, "done" if done else "refused")
+        return done
 
     def undo(self, action_id: str, by: str) -> bool:
         """Take a stop back, and order the target to bring it back. False where nothing was stopped."""
@@ -54,7 +89,9 @@ class StoreControls:
         def undone(action: Action) -> Action:
             return replace(undo(action, self._clock()), approved_by=by)
 
-        return any(self._take(action_id, undone) for _ in range(UNDO_TRIES))
+        done = any(self._take(action_id, undone) for _ in range(UNDO_TRIES))
+        self._store.audit(self._clock(), by, "undo", action_id, "done" if done else "refused")
+        return done
 
     def _take(self, action_id: str, step: Callable[[Action], Action]) -> bool:
         action = self._store.action(action_id)

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from alerts.scale_down import Action, ActionStep, Mode
+from alerts.silences import Silence
 
 
 class Controls(Protocol):
@@ -11,6 +12,18 @@ class Controls(Protocol):
 
     def acknowledge(self, incident_id: str, by: str) -> bool:
         """Someone looks after this incident."""
+
+    def snooze(self, incident_id: str, until: datetime, by: str) -> bool:
+        """Tell nobody of this incident until then."""
+
+    def expect(self, incident_id: str, by: str) -> bool:
+        """This incident was to be expected: tell nobody of it any more, but for its end."""
+
+    def silence(self, silence: Silence) -> None:
+        """Tell nobody of what matches, for a time."""
+
+    def expire(self, silence_id: str, by: str) -> bool:
+        """End a silence now."""
 
     def approve(self, action_id: str, by: str) -> bool:
         """Do what is proposed."""

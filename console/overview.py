@@ -105,6 +105,7 @@ class NoticeView(Struct, frozen=True, kw_only=True):
     state: str
     attempts: int
     detail: str
+    hushed: str | None = None  # why it was held back
 
 
 class Overview(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from alerts.charts import Spec, forecast_chart, incident_chart, spend_chart
 from alerts.incidents import Incident
+from alerts.matching import LABELS
 from alerts.scale_down import ActionStep, Mode
 from console.auth import ConsoleAuth
 from console.controls import Controls, may_approve, may_keep, may_undo
@@ -57,6 +58,8 @@ class Pages:
             Route("/incidents/{incident_id}", self.incident),
             Route("/incidents/{incident_id}/chart.svg", self.incident_chart),
             Route("/actions", self.actions),
+            Route("/silences", self.silences),
+            Route("/api/silences", self.silences_json),
             Route("/charts/spend.svg", self.spend_chart),
             Route("/charts/budget.svg", self.budget_chart),
             Route("/api/overview", self.overview_json),
@@ -89,10 +92,19 @@ class Pages:
         ]
         if incident.acknowledged_at is not None:
             moments.append((incident.acknowledged_at, "acknowledged", f"by {incident.acknowledged_by or 'someone'}"))
+        if incident.snoozed_until is not None:
+            moments.append((incident.snoozed_until, "snooze ends", f"set by {incident.snoozed_by or 'someone'}"))
+        if incident.expected_at is not None:
+            moments.append((incident.expected_at, "expected", f"said by {incident.expected_by or 'someone'}"))
         if incident.resolved_at is not None:
             moments.append((incident.resolved_at, "resolved", "the condition has ended"))
         moments += [
-            (told.at, f"{told.channel}: {told.state}", f"{told.title} ({told.reason.replace('_', ' ')})")
+            (
+                told.at,
+                f"{told.channel}: {told.state}",
+                f"{told.title} ({told.reason.replace('_', ' ')})"
+                + (f"; held back: {told.hushed.replace('_', ' ')}" if told.hushed else ""),
+            )
             for told in notices
         ]
         moments += [(change.at, f"change: {change.kind}", change.summary) for change in changes]
@@ -109,6 +121,7 @@ class Pages:
             moments=sorted(moments, key=lambda moment: moment[0]),
             changes=changes,
             action=action,
+            can_hush=self._controls is not None and incident.resolved_at is None,
             can_acknowledge=self._controls is not None
             and incident.acknowledged_at is None
             and incident.resolved_at is None,
@@ -131,6 +144,18 @@ class Pages:
             paused=self._view.paused(),
             saved_usd_per_hour=sum(action.usd_per_hour for action in actions if action.step is ActionStep.VERIFIED),
         )
+
+    def silences(self, request: Request) -> Response:
+        """What is not told, and until when."""
+        lasting, over = self._view.silences()
+        return self._page(
+            request, "silences.html", lasting=lasting, over=over, can=self._controls is not None, labels=LABELS
+        )
+
+    def silences_json(self, request: Request) -> Response:
+        """The silences, for programs."""
+        lasting, over = self._view.silences()
+        return _json({"lasting": lasting, "over": over})
 
     def spend_chart(self, request: Request) -> Response:
         """Spend of the last two days, by team."""

@@ -21,6 +21,7 @@ from console.auth import LOOPBACK_HOSTS, ConsoleAuth
 from console.control import StoreControls
 from console.settings import Settings
 from console.settings_build import budgets
+from console.slack_parts import slack_parts
 from console.view import ConsoleView
 from console.web import build_app
 from store import failpoints
@@ -59,6 +60,7 @@ class Parts:
         self.metrics.back_pressure(self.pressure.reasons, Pressure)
         self.owner = process_owner(kind)
         self.pool = ProphetPool()
+        self.slack = slack_parts(settings, self.store, self.controls(), assemble.now_utc)
 
     def duties(self, terminal: Terminal) -> Duties:
         """What is done once in the whole service."""
@@ -74,6 +76,11 @@ class Parts:
         wanted = self.settings.console
         return str(wanted.public_url or f"http://{wanted.host}:{wanted.port}").rstrip("/")
 
+    def controls(self) -> StoreControls:
+        """What people may change."""
+        policy = assemble.scale_down_policy(self.settings)
+        return StoreControls(self.store, self.router, policy, assemble.now_utc)
+
     def app(self, token: str, append: Append | None) -> ASGIApp:
         """The console."""
         policy = assemble.scale_down_policy(self.settings)
@@ -84,8 +91,9 @@ class Parts:
             health=self.health,
             registry=self.metrics.registry,
             mode=Mode(policy.effective_mode),
-            controls=StoreControls(self.store, self.router, policy, assemble.now_utc),
+            controls=self.controls(),
             append=append,
+            slack=self.slack.door,
             unavailable=(StoreUnavailable,),
             version=assemble.version(),
         )
@@ -152,7 +160,7 @@ async def _run_all(
     duties = Thread(target=parts.duties(terminal).run, args=(ended,), name="duties", daemon=True)
     wanted = parts.settings.console
     server = Server(app, wanted.host, wanted.port)
-    running = [asyncio.ensure_future(task(stop)) for task in tasks]
+    running = [asyncio.ensure_future(task(stop)) for task in (*tasks, *(one.run for one in parts.slack.sockets))]
     serving = asyncio.ensure_future(server.serve())
     try:
         await server.wait_started(serving)

@@ -19,6 +19,7 @@ from console.settings_reporter import Reporter
 from console.settings_scale_down import ScaleDown
 from console.settings_service import Console, Log, Metrics, Store
 from console.settings_sources import Sources
+from console.settings_speaking import Heartbeat, Speaking
 from console.settings_types import Section, shown
 from console.settings_yaml import Document
 
@@ -47,6 +48,10 @@ class Settings(Section):
         min_length=1,
         description="Channels for what no route matches. Absent: the only channel there is.",
     )
+    speaking: Speaking = Field(
+        default=Speaking(), description="When the service keeps quiet, and when it speaks again."
+    )
+    heartbeat: Heartbeat = Field(default=Heartbeat(), description="A dead man's switch outside.")
     digest: Digest = Field(default=Digest(), description="The weekly report.")
     scale_down: ScaleDown = Field(
         default=ScaleDown(), description="How far the service may go in stopping what is idle."

@@ -52,6 +52,8 @@ def _uses(root: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
             places.append((("routes", index, "to"), route.get("to")))
     if isinstance(digest := root.get("digest"), dict):
         places.append((("digest", "to"), digest.get("to")))
+    if isinstance(speaking := root.get("speaking"), dict):
+        places.append((("speaking", "escalate_to"), speaking.get("escalate_to")))
     return [
         ((*path, index), name)
         for path, row in places

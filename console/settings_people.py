@@ -8,7 +8,21 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from alerts.incidents import Severity as Loudness
-from console.settings_types import HttpUrl, Number, Port, Secret, Section, Text, TimeOfDay, Timezone, fault, shown
+from alerts.secrets import Secret as Hidden
+from alerts.targets.addresses import AddressRefused, check_url
+from alerts.targets.signature import SignatureError, check_secret
+from console.settings_types import (
+    HttpUrl,
+    Number,
+    Port,
+    Secret,
+    Section,
+    Text,
+    TimeOfDay,
+    Timezone,
+    fault,
+    shown,
+)
 from detectors.findings import Cause, Kind
 
 MATCHER_LABELS = ("severity", "kind", "cause", "team", "workload", "cluster", "namespace", "name", "model", "budget")
@@ -56,6 +70,7 @@ def _email(value: str) -> str:
     return value
 
 
+UserId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,30}$")]
 Email = Annotated[str, AfterValidator(_email)]
 
 
@@ -86,6 +101,29 @@ class SlackChannel(Section):
     channel: Text = Field(description="Id of the Slack channel, such as C0123456789; an id survives renaming.")
     token: Secret | None = Field(default=None, description="Bot token (xoxb-...), as a reference.")
     token_file: Path | None = Field(default=None, description="File that holds the bot token.")
+    signing_secret: Secret | None = Field(
+        default=None,
+        description="Signing secret of the app, as a reference: buttons, pressed by way of `/slack/press`.",
+    )
+    signing_secret_file: Path | None = Field(default=None, description="File that holds the signing secret.")
+    app_token: Secret | None = Field(
+        default=None,
+        description="App-level token (xapp-...), as a reference: buttons by Socket Mode, no public address.",
+    )
+    app_token_file: Path | None = Field(default=None, description="File that holds the app-level token.")
+    operators: tuple[UserId, ...] = Field(
+        default=(),
+        description="Slack users (U...) whose presses count, but for a shutdown; none: everyone in the channel.",
+    )
+    approvers: tuple[UserId, ...] = Field(
+        default=(), description="Slack users (U...) who may approve a shutdown; none: nobody may."
+    )
+    workspace: Annotated[str, Field(pattern=r"^[TE][A-Z0-9]{2,30}$")] | None = Field(
+        default=None, description="Id of the workspace (T...) that presses must come from; absent: the app's own."
+    )
+    charts: bool = Field(
+        default=True, description="Put a picture into the thread of each incident. Needs the scope files:write."
+    )
     base_url: HttpUrl | None = Field(
         default=None, description="Address of the Slack API; absent: Slack's own. For proxies and tests."
     )
@@ -130,8 +168,87 @@ class EmailChannel(Section):
         return self
 
 
+def check_address(url: Secret | None, loopback: bool) -> None:
+    """Raises a fault for a secret address that nothing may be sent to."""
+    if url is None:
+        return
+    try:
+        check_url(url.get_secret_value(), allow_insecure_loopback=loopback)
+    except AddressRefused:
+        raise fault("an address that can't be used (not shown)", "https:// and a host", option="url") from None
+
+
+class _Hook(Section):
+    """What all channels have that are reached by an address which is a secret itself."""
+
+    needed_secrets: ClassVar[tuple[str, ...]] = ("url",)
+
+    name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
+    url: Secret | None = Field(default=None, description="Its address, https, as a reference. Never shown.")
+    url_file: Path | None = Field(default=None, description="File that holds the address.")
+    allow_insecure_loopback: bool = Field(
+        default=False, description="Allow http:// to this machine, for trying it out."
+    )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        check_address(self.url, self.allow_insecure_loopback)
+        return self
+
+
+class SlackWebhookChannel(_Hook):
+    """Slack by an incoming webhook: no buttons, no threads, each change a message of its own."""
+
+    type: Literal["slack_webhook"] = Field(description="Tells a Slack channel by an incoming webhook.")
+
+
+class TeamsChannel(_Hook):
+    """Microsoft Teams by the address of a workflow."""
+
+    type: Literal["teams"] = Field(description="Tells a Teams channel by a workflow.")
+
+
+class WebhookChannel(_Hook):
+    """A receiver of one's own, which gets each notice as signed JSON."""
+
+    needed_secrets: ClassVar[tuple[str, ...]] = ("url", "secret")
+
+    type: Literal["webhook"] = Field(description="Sends signed JSON (Standard Webhooks).")
+    secret: Secret | None = Field(default=None, description="Signing key (whsec_...), as a reference.")
+    secret_file: Path | None = Field(default=None, description="File that holds the signing key.")
+
+    @model_validator(mode="after")
+    def _signs(self) -> Self:
+        try:
+            check_secret(Hidden("" if self.secret is None else self.secret.get_secret_value()))
+        except SignatureError:
+            raise fault(
+                "a key that can't sign (not shown)", "whsec_ and base64 of 24 to 64 bytes", option="secret"
+            ) from None
+        return self
+
+
+class AlertmanagerChannel(Section):
+    """An Alertmanager of one's own: each incident is an alert, sent again before it expires."""
+
+    type: Literal["alertmanager"] = Field(description="Alerts in Alertmanager (API v2).")
+    name: ChannelName = Field(description="Name of the channel, as routes and the digest call it; unique.")
+    url: HttpUrl = Field(description="Address of the server, such as http://alertmanager:9093.")
+    token: Secret | None = Field(default=None, description="Bearer for what stands before it, as a reference.")
+    token_file: Path | None = Field(default=None, description="File that holds the bearer.")
+
+
 Channel = Annotated[
-    RecorderChannel | TerminalChannel | SlackChannel | PagerDutyChannel | EmailChannel, Field(discriminator="type")
+    RecorderChannel
+    | TerminalChannel
+    | SlackChannel
+    | SlackWebhookChannel
+    | PagerDutyChannel
+    | AlertmanagerChannel
+    | EmailChannel
+    | TeamsChannel
+    | WebhookChannel,
+    Field(discriminator="type"),
 ]
 
 

@@ -131,6 +131,7 @@ def told(row: SentNotice) -> NoticeView:
         state=str(row.state),
         attempts=row.attempts,
         detail=row.detail,
+        hushed=None if row.hushed is None else str(row.hushed),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from alerts.charts import Point
 from alerts.incidents import Incident
 from alerts.scale_down import Action
+from alerts.silences import Silence
 from console.overview import BudgetView, NoticeView, Overview, gap_view, outlook
 from console.spend import Spend, joined, summed
 from console.summary import (
@@ -92,6 +93,11 @@ class ConsoleView:
     def actions(self, limit: int = 100) -> Sequence[Action]:
         """Actions as they stand, newest first."""
         return self._store.list_actions(limit)
+
+    def silences(self) -> tuple[list[Silence], list[Silence]]:
+        """Silences that are not over, and the latest that are."""
+        now, found = self.now(), self._store.silences()
+        return [one for one in found if not one.over(now)], [one for one in found if one.over(now)][-20:][::-1]
 
     def paused(self) -> bool:
         """Whether all actions have been stopped, by a person or by the breaker."""

@@ -6,7 +6,9 @@ from typing import Literal, Protocol
 
 from alerts.incidents import Incident
 from alerts.notices import Notice
+from alerts.reasons import Hush
 from alerts.scale_down import Action, ActionStep
+from alerts.silences import Silence
 from store.facts import ChangeRow, ForecastRow, GapRow, StatusRow, StopRow
 
 State = Literal["open", "resolved"]
@@ -50,6 +52,10 @@ class SentNotice(Protocol):
     @property
     def detail(self) -> str:
         """The channel's last answer, for operators."""
+
+    @property
+    def hushed(self) -> Hush | None:
+        """Why it was held back, where it was."""
 
 
 class TakenStep(Protocol):
@@ -104,6 +110,9 @@ class ViewStore(Protocol):
 
     def notices(self, limit: int, channel: str | None = None, subject_id: str | None = None) -> Sequence[SentNotice]:
         """Rows of the outbox."""
+
+    def silences(self, not_over_at: datetime | None = None) -> Sequence[Silence]:
+        """Silences, all of them or those that are not over."""
 
     def action(self, action_id: str) -> Action | None:
         """One action as it stands."""

@@ -24,6 +24,7 @@ from console.ingest_metrics import MetricsDoors
 from console.metrics_page import metrics_answer
 from console.pages import Pages
 from console.render import Renderer
+from console.slack_door import SlackDoor
 from console.view import ConsoleView
 from streams.health import Health
 from streams.intake import Append
@@ -43,13 +44,15 @@ def build_app(
     mode: Mode = Mode.OBSERVE,
     controls: Controls | None = None,
     append: Append | None = None,
+    slack: SlackDoor | None = None,
     body_bytes: int = BODY_BYTES,
     unavailable: tuple[type[Exception], ...] = (),
     version: str = "",
 ) -> Starlette:
     """The console over `view`.
 
-    `controls` makes its buttons work, `append` takes events in by HTTP; without them neither exists.
+    `controls` makes its buttons work, `append` takes events in by HTTP; without them neither exists. `slack`
+    takes what its buttons say.
     `unavailable` are the errors that mean "the store is away for now": they are answered 503.
     """
     pages = Pages(view, auth, renderer or Renderer(), mode=mode, controls=controls, version=version)
@@ -86,6 +89,7 @@ def build_app(
             Route("/metrics", metrics),
             *pages.routes(),
             *changes.routes(),
+            *([slack.route()] if slack else []),
             *([Ingest(append, body_bytes).route(), *MetricsDoors(append, body_bytes).routes()] if append else []),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],

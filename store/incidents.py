@@ -19,7 +19,7 @@ from store.upsert import table_of, upsert
 
 INCIDENTS = table_of(tables.Incident).c
 COLUMNS = tuple(name for name in Incident.__struct_fields__ if name in INCIDENTS)
-KEPT = ("acknowledged_at", "acknowledged_by")
+KEPT = ("acknowledged_at", "acknowledged_by", "snoozed_until", "snoozed_by", "expected_at", "expected_by")
 ASKED_AT_ONCE = 500  # ids in one question
 
 
@@ -80,18 +80,18 @@ def _already_open(new: Incident, other: str) -> AlreadyOpen:
 
 
 def _row(incident: Incident) -> dict[str, Any]:
-    body = json.encode(replace(incident, acknowledged_at=None, acknowledged_by=None)).decode()
+    body = json.encode(replace(incident, **dict.fromkeys(KEPT))).decode()
     return {**{name: getattr(incident, name) for name in COLUMNS}, "body": body}
 
 
 def _incidents() -> Select[Any]:
-    return select(INCIDENTS.body, INCIDENTS.acknowledged_at, INCIDENTS.acknowledged_by)
+    return select(INCIDENTS.body, *(INCIDENTS[name] for name in KEPT))
 
 
 def _fetch(connection: Connection, query: Select[Any]) -> list[Incident]:
     return [
-        replace(json.decode(body, type=Incident), acknowledged_at=at, acknowledged_by=by)
-        for body, at, by in connection.execute(query)
+        replace(json.decode(body, type=Incident), **dict(zip(KEPT, kept, strict=True)))
+        for body, *kept in connection.execute(query)
     ]
 
 
@@ -101,7 +101,7 @@ class IncidentsPart(Part):
     def incident(self, incident_id: str) -> Incident | None:
         """Return the incident, None where there is none of that id."""
         with self._database.reading() as connection:
-            return _one(connection, incident_id)
+            return one_incident(connection, incident_id)
 
     def open_incidents(self) -> list[Incident]:
         """Return the incidents that are not resolved, in order of detection."""
@@ -139,14 +139,15 @@ class IncidentsPart(Part):
         with self._database.writing() as connection:
             if connection.execute(first).first() is not None:
                 write_notices(connection, notices)
-            return _one(connection, incident_id)
+            return one_incident(connection, incident_id)
 
     def _found_incidents(self, query: Select[Any]) -> list[Incident]:
         with self._database.reading() as connection:
             return _fetch(connection, query)
 
 
-def _one(connection: Connection, incident_id: str) -> Incident | None:
+def one_incident(connection: Connection, incident_id: str) -> Incident | None:
+    """Read one incident within a transaction."""
     return next(iter(_fetch(connection, _incidents().where(INCIDENTS.incident_id == incident_id))), None)
 
 

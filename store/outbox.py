@@ -1,7 +1,7 @@
 """The outbox: what is to be told, in order, and how far the telling has come.
 
-A notice is settled when there is nothing left to do for it: delivered, refused or superseded. Of one subject on one
-channel, a notice waits until every notice before it is settled; subjects don't wait for each other.
+A notice is settled when there is nothing left to do for it: delivered, refused, superseded or hushed. Of one subject on
+one channel, a notice waits until every notice before it is settled; subjects don't wait for each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from alerts.notices import Notice, Outcome, Reason, Receipt
+from alerts.reasons import Hush
 from store import tables
 from store.database import Part
 from store.upsert import Columns, insert_or_ignore, table_of
@@ -32,6 +33,7 @@ class State(StrEnum):
     DELIVERED = "delivered"
     REFUSED = "refused"
     SUPERSEDED = "superseded"
+    HUSHED = "hushed"
 
 
 SETTLED = {Outcome.DELIVERED: State.DELIVERED, Outcome.REFUSED: State.REFUSED}
@@ -60,6 +62,8 @@ class OutboxEntry(Struct, frozen=True, kw_only=True):
     reference: str | None
     detail: str
     settled_at: datetime | None
+    hushed: Hush | None = None
+    summary: str | None = None
 
 
 def write_notices(connection: Connection, notices: Iterable[Notice]) -> None:
@@ -71,7 +75,8 @@ def _row(notice: Notice) -> dict[str, Any]:
     return {**asdict(notice), "state": State.PENDING, "attempts": 0, "detail": ""}
 
 
-def _notice(row: Any) -> Notice:
+def notice_of_row(row: Any) -> Notice:
+    """Read a notice from its row."""
     values = {name: row[name] for name in Notice.__struct_fields__}
     return Notice(**{**values, "reason": Reason(row["reason"])})
 
@@ -146,7 +151,7 @@ class OutboxPart(Part):
                 references = _references(connection, channel, row["subject_id"])
                 claimed.append(
                     ClaimedNotice(
-                        notice=_notice(row),
+                        notice=notice_of_row(row),
                         attempts=row["attempts"] + 1,
                         was_ambiguous=row["state"] != State.PENDING,
                         reference=references[0] if references else None,
@@ -237,13 +242,15 @@ class OutboxPart(Part):
         with self._database.reading() as connection:
             return [
                 OutboxEntry(
-                    notice=_notice(row),
+                    notice=notice_of_row(row),
                     state=State(row["state"]),
                     attempts=row["attempts"],
                     retry_at=row["retry_at"],
                     reference=row["reference"],
                     detail=row["detail"],
                     settled_at=row["settled_at"],
+                    hushed=None if row["hushed"] is None else Hush(row["hushed"]),
+                    summary=row["summary"],
                 )
                 for row in connection.execute(query).mappings()
             ]

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 
 from store import tables
 from store.actions import ActionsPart
+from store.audit import AuditPart
 from store.changes import ChangesPart
 from store.charges import ChargesPart
 from store.cold import ColdPart
@@ -19,8 +20,10 @@ from store.ledger import LedgerPart
 from store.outbox import OutboxPart
 from store.progress import ProgressPart
 from store.rejects import RejectsPart
+from store.silences import SilencesPart
 from store.status import StatusPart
 from store.stops import StopsPart
+from store.talks import TalksPart
 from store.upsert import table_of
 
 
@@ -40,6 +43,9 @@ class Store(
     LeasesPart,
     ColdPart,
     GapsPart,
+    SilencesPart,
+    AuditPart,
+    TalksPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 
@@ -69,6 +75,7 @@ class Store(
         cold = table_of(tables.Cold)
         gaps = table_of(tables.Gap)
         outbox, incidents = table_of(tables.Outbox), table_of(tables.Incident)
+        self.forget_presses(before)
         still_open = select(incidents.c.incident_id).where(incidents.c.resolved_at.is_(None))
         with self._database.writing() as connection:
             connection.execute(delete(rejects).where(rejects.c.at < before))

@@ -6,11 +6,13 @@ from store.schema.progress import Cold, Gap, Offset, Progress, SnapshotPart, Top
 from store.schema.rejects import PartitionStop, Reject, RejectCount, Replayed
 from store.schema.row import Row
 from store.schema.service import DutyMark, Inbox, Lease, Switch
+from store.schema.talk import Audit, Press, Silence
 from store.schema.workloads import Device, Status, Workload
 
 __all__ = [
     "Action",
     "ActionStep",
+    "Audit",
     "Change",
     "Charge",
     "Cold",
@@ -25,11 +27,13 @@ __all__ = [
     "Offset",
     "Outbox",
     "PartitionStop",
+    "Press",
     "Progress",
     "Reject",
     "RejectCount",
     "Replayed",
     "Row",
+    "Silence",
     "SnapshotPart",
     "Status",
     "Switch",

@@ -62,6 +62,25 @@ class Outbox(Protocol):
         """Write what became of an attempt; a late answer of a lost lease does not count."""
 
 
+class Speaking(Protocol):
+    """Who decides whether a notice is said."""
+
+    def hush(self, notice: Notice, now: datetime) -> object | None:
+        """Hold it back, with a reason that is stored; None: say it."""
+
+    def said(self, notice: Notice, now: datetime) -> None:
+        """Take note that it was said."""
+
+    def overtaken(self, notice: Notice, now: datetime) -> bool:
+        """After an outage: settle it unsaid where a later one tells the same."""
+
+    def collapse(self, channel: str, now: datetime) -> int:
+        """Leave a storm to a summary."""
+
+    def summarize(self, channel: str, now: datetime) -> int:
+        """Write the summaries that are due."""
+
+
 class DeliveryPolicy(Struct, frozen=True, kw_only=True):
     """How often it is tried, and for how long."""
 
@@ -83,6 +102,7 @@ class _Pace(Struct):
     next_at: datetime | None = None
     rest: timedelta = timedelta(0)  # up to then, from when it was last used
     failures: int = 0  # in a row
+    behind: bool = False  # it was away, and has not been told everything since
 
     def rest_for(self, wait_s: float, now: datetime) -> None:
         """Leave the channel alone for so long."""
@@ -107,11 +127,15 @@ class Delivery:
         policy: DeliveryPolicy | None = None,
         min_intervals_s: Mapping[str, float] | None = None,
         resend_when_unsure: Collection[str] = (),
+        speaking: Speaking | None = None,
+        present: Callable[[Claimed], tuple[Notice, str | None]] | None = None,
     ) -> None:
         """`clock`: aware, UTC. `min_intervals_s`: by channel, where its vendor asks for one (Slack: 1).
 
         `resend_when_unsure`: channels that can't be read back and on which a repeat is better than a loss (mail, whose
         Message-ID is the same). On all others what can't be told is held, looked for again, and refused in the end.
+        `speaking`: who holds notices back; None: all are said. `present`: what a claimed one is
+        sent as (a notice and a reference), with what is true by now.
         """
         self._store = store
         self._channels = channels
@@ -120,6 +144,8 @@ class Delivery:
         self._policy = policy or DeliveryPolicy()
         self._min_intervals_s = min_intervals_s or {}
         self._resend_when_unsure = frozenset(resend_when_unsure)
+        self._speaking = speaking
+        self._present = present or (lambda claimed: (claimed.notice, claimed.reference))
         self._paces = {name: _Pace() for name in channels}
         self.outcomes: Counter[tuple[str, Outcome]] = Counter()  # by channel, since the start
 
@@ -133,8 +159,11 @@ class Delivery:
         return sum(self._deliver_on(name, channel, may_send) for name, channel in self._channels.items())
 
     def _deliver_on(self, name: str, channel: Channel, may_send: Callable[[], bool]) -> int:
-        pace, began = self._paces[name], self._clock()
-        for attempts in range(self._policy.attempts_per_call):
+        pace, began, attempts = self._paces[name], self._clock(), 0
+        if self._speaking is not None and may_send():
+            self._speaking.collapse(name, began)
+            self._speaking.summarize(name, began)
+        while attempts < self._policy.attempts_per_call:
             now = self._clock()
             if pace.rests(now):
                 return attempts
@@ -145,18 +174,33 @@ class Delivery:
             claimed_s = monotonic()
             claimed = self._store.claim_notices(name, self._owner, now, self._policy.lease_s, 1)
             if not claimed:
+                pace.behind = False
                 return attempts
+            if self._held_back(pace, claimed[0], now):
+                continue
 
             def mine(since_s: float = claimed_s) -> bool:
                 return monotonic() - since_s < self._policy.lease_s - SENDING_TAKES_S and may_send()
 
             self._attempt(name, channel, pace, claimed[0], mine)
-        return self._policy.attempts_per_call
+            attempts += 1
+        return attempts
+
+    def _held_back(self, pace: _Pace, claimed: Claimed, now: datetime) -> bool:
+        """Whether it is settled without being said. What may have come through already is not held back any more."""
+        if self._speaking is None or claimed.was_ambiguous:
+            return False
+        behind = pace.behind or claimed.attempts > 1
+        if behind and self._speaking.overtaken(claimed.notice, now):
+            return True
+        return self._speaking.hush(claimed.notice, now) is not None
 
     def _attempt(self, name: str, channel: Channel, pace: _Pace, claimed: Claimed, mine: Callable[[], bool]) -> None:
         notice = claimed.notice
         reach(Point.NOTICE_CLAIMED)
-        receipt = self._expired(notice) or _say(channel, claimed, name in self._resend_when_unsure, mine)
+        receipt = self._expired(notice)
+        if receipt is None:
+            receipt = _say(channel, claimed, self._present, name in self._resend_when_unsure, mine)
         reach(Point.NOTICE_SENT)
         now = self._clock()
         if claimed.was_ambiguous and receipt.outcome is Outcome.AMBIGUOUS and self._unsure_for_too_long(notice, now):
@@ -164,6 +208,7 @@ class Delivery:
         retry_at = None
         if receipt.outcome in (Outcome.RETRY, Outcome.AMBIGUOUS):
             pace.failures += 1
+            pace.behind = True
             retry_at = now + timedelta(seconds=self._wait_s(notice, claimed.attempts, receipt))
             pace.rest_for(self._rest_s(name, pace, receipt), now)
         else:
@@ -171,6 +216,8 @@ class Delivery:
             pace.rest_for(self._min_interval_s(name), now)
         self._store.settle_notice(notice.notice_id, receipt, now, retry_at, self._owner)
         self.outcomes[name, receipt.outcome] += 1
+        if self._speaking is not None and receipt.outcome is Outcome.DELIVERED:
+            self._speaking.said(notice, now)
         log.info(
             "notice_attempted",
             notice_id=notice.notice_id,
@@ -210,15 +257,22 @@ class Delivery:
         return self._min_intervals_s.get(name, self._policy.min_interval_s)
 
 
-def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool, mine: Callable[[], bool]) -> Receipt:
+def _say(
+    channel: Channel,
+    claimed: Claimed,
+    present: Callable[[Claimed], tuple[Notice, str | None]],
+    resend_when_unsure: bool,
+    mine: Callable[[], bool],
+) -> Receipt:
     """Send it, if it is still `mine`; but look first where an earlier attempt may have come through.
 
     This is the outermost loop of a channel. A channel answers and does not raise; one that does raise has a fault, may
     have sent before it did, and must not take the other channels down with it.
     """
     try:
+        notice, reference = present(claimed)
         if claimed.was_ambiguous:
-            found = channel.find(claimed.notice, claimed.reference)
+            found = channel.find(notice, reference)
             unsure = found.outcome is Outcome.AMBIGUOUS
             if found.outcome is not Outcome.RETRY and not (unsure and resend_when_unsure):
                 return found
@@ -227,7 +281,7 @@ def _say(channel: Channel, claimed: Claimed, resend_when_unsure: bool, mine: Cal
         if not mine():
             kept = Outcome.AMBIGUOUS if claimed.was_ambiguous else Outcome.RETRY
             return Receipt(outcome=kept, detail="not sent: the lease was lost before", retry_after_s=0.0)
-        return channel.send(claimed.notice, claimed.reference)
+        return channel.send(notice, reference)
     except StoreUnavailable:
         raise
     except Exception as error:

@@ -92,6 +92,7 @@ class DigestDuty:
                 if row.budget is not None and row.budget != EVERYTHING.name
             ],
             budgets=self._budgets(min(month_end, week.end)),
+            held=self.store.held_between(week.start, week.end),
             quality=Quality(
                 gaps=sum(incident.kind == "data_gap" for incident in incidents),
                 rejects=sum(self.store.reject_counts(week.start, week.end).values()),

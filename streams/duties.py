@@ -18,8 +18,11 @@ from store.store import Store
 from streams.back_pressure import BackPressure
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
+from streams.firing import Firing
 from streams.forecast_duty import ForecastDuty
+from streams.heartbeat import Heart, Heartbeat
 from streams.metrics import Metrics
+from streams.reminders import Reminders
 from streams.scale_down_duty import ScaleDownDuty
 
 log = structlog.get_logger()
@@ -51,12 +54,20 @@ class Duties:
         act_every_s: float = 10.0,
         retention: timedelta | None = None,
         pressure: BackPressure | None = None,
+        reminders: Reminders | None = None,
+        firing: Firing | None = None,
+        heartbeat: tuple[Heart, float] | None = None,
     ) -> None:
-        """`act_every_s`: how often scale-down looks. `retention`: how long what is settled is kept; None: for ever."""
+        """`act_every_s`: how often scale-down looks. `retention`: how long what is settled is kept; None: for ever.
+
+        `heartbeat`: where the dead man's switch is, and how many seconds lie between two beats.
+        """
         self.store, self.metrics, self.owner, self.clock = store, metrics, owner, clock
         self.delivery, self.forecasts, self.scale_down, self.digest = delivery, forecasts, scale_down, digest
         self.act_every_s, self.retention = act_every_s, retention
         self.pressure = pressure or BackPressure()
+        self.reminders, self.firing = reminders, firing
+        self.heartbeat = None if heartbeat is None else Heartbeat(*heartbeat, self.unwell)
         self.holds = self._taken_over = False
         self.faults: dict[str, str] = {}
         self._told: Counter[tuple[str, Outcome]] = Counter()
@@ -105,12 +116,25 @@ class Duties:
                 if not self.still_holds(every_s=0.0):  # sending took so long that another has taken over
                     return
                 self._do("scale_down", lambda: self.scale_down.run(self.clock()))
+                self._do("reminders", self._remind)
             if monotonic() - self._gauges_s >= GAUGES_EVERY_S:
                 self._gauges_s = monotonic()
                 self._do("gauges", self._show)
             self.pressure.back("duties")
         except StoreUnavailable as error:
             self.pressure.away(error, "duties")
+
+    def _remind(self) -> None:
+        if self.reminders is not None:
+            self.reminders.run(self.clock())
+
+    def _keep_firing(self) -> None:
+        if self.firing is not None:
+            self.firing.run(self.clock())
+
+    def _beat(self) -> None:
+        if self.heartbeat is not None:
+            self.heartbeat.run(self.clock())
 
     def still_holds(self, every_s: float = RENEWED_EVERY_S) -> bool:
         """Whether the lease is this process's, asked of the store where that was not done just now.
@@ -134,6 +158,8 @@ class Duties:
                 self._taken_over = True
             self._slow_s = monotonic()
             self._do("forecasts", self._forecast)
+            self._do("firing", self._keep_firing)
+            self._do("heartbeat", self._beat)
             self._do("digest", lambda: self.digest.run(self.clock()))
             if self.retention is not None and monotonic() - self._prune_s >= PRUNE_EVERY_S:
                 self._prune_s, before = monotonic(), self.clock() - self.retention

@@ -21,6 +21,7 @@ from alerts.messages import changes_in_words, sentence
 from alerts.notices import Notice, Outcome, Receipt
 from alerts.scale_down import Action
 from alerts.secrets import Secret
+from alerts.summaries import Summary
 from alerts.titles import where
 from alerts.wording import cap, clean
 
@@ -82,6 +83,8 @@ class PagerDutyChannel:
         if message.action is not None:
             key = reference or message.action.incident_id
             return self._enqueue("/v2/change/enqueue", _change(notice, message.action, self._link_base), key)
+        if message.summary is not None:
+            return self._enqueue("/v2/enqueue", _many(notice, message.summary), message.summary.summary_id)
         return Receipt(outcome=Outcome.REFUSED, detail="PagerDuty takes no digest; route it to mail or Slack")
 
     def find(self, notice: Notice, reference: str | None) -> Receipt:
@@ -144,6 +147,22 @@ def _alert(notice: Notice, incident: Incident, link_base: str | None) -> dict[st
     if link := incident_link(link_base, incident.incident_id):
         event |= {"client_url": link, "links": [{"href": link, "text": "Incident"}]}
     return event
+
+
+def _many(notice: Notice, summary: Summary) -> dict[str, Any]:
+    """One alert for many incidents; it is resolved when all of them are over."""
+    if summary.over >= summary.incidents:
+        return {"event_action": "resolve", "dedup_key": summary.summary_id}
+    payload = {
+        "summary": cap(clean(notice.title, SUMMARY_MAX), SUMMARY_MAX),
+        "source": "emberwatch",
+        "severity": _SEVERITY[Severity.PAGE if summary.pages else Severity.WARN],
+        "timestamp": summary.began_at.isoformat(),
+        "class": str(summary.hush),
+        "custom_details": {"incidents": summary.incidents, "over": summary.over, "pages": summary.pages,
+                           "usd_per_hour": round(summary.usd_per_hour, 2)},
+    }  # fmt: skip
+    return {"event_action": "trigger", "dedup_key": summary.summary_id, "payload": payload, "client": "emberwatch"}
 
 
 def _change(notice: Notice, action: Action, link_base: str | None) -> dict[str, Any]:

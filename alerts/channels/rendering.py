@@ -9,6 +9,7 @@ from alerts.messages import plain_text, slack_blocks, thread_line
 from alerts.notices import Notice
 from alerts.scale_down import Action
 from alerts.slack_text import Block
+from alerts.summaries import Summary, summary_blocks, summary_text, summary_title
 
 
 class Rendered(Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Rendered(Struct, frozen=True, kw_only=True):
     reply: str = ""  # what a thread is told
     incident: Incident | None = None
     action: Action | None = None
+    summary: Summary | None = None
 
 
 class _DigestBody(Struct, frozen=True):
@@ -39,7 +41,7 @@ def render(notice: Notice, link_base: str | None = None) -> Rendered:
             title=notice.title,
             text=plain_text(incident, link=link),
             blocks=slack_blocks(incident, link=link),
-            reply=thread_line(incident),
+            reply=thread_line(incident, notice.reason),
             incident=incident,
         )
     if notice.subject == "action":
@@ -51,6 +53,16 @@ def render(notice: Notice, link_base: str | None = None) -> Rendered:
             blocks=action_blocks(action, link=link),
             reply=action_title(action),
             action=action,
+        )
+    if notice.subject == "summary":
+        summary = msgspec.json.decode(notice.body, type=Summary)
+        link = f"{link_base.rstrip('/')}/incidents?state=open" if link_base else None
+        return Rendered(
+            title=notice.title,
+            text=summary_text(summary, link=link),
+            blocks=summary_blocks(summary, link=link),
+            reply=summary_title(summary),
+            summary=summary,
         )
     digest = msgspec.json.decode(notice.body, type=_DigestBody)
     return Rendered(title=digest.title, text=digest.text, html=digest.html, blocks=digest.blocks)

@@ -9,6 +9,7 @@ import logging
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.error import URLError
@@ -19,18 +20,41 @@ from msgspec.structs import replace
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from alerts.channels.rendering import Rendered, render
+from alerts.channels.rendering import Rendered, incident_link, render
 from alerts.channels.retry_after import retry_after_s
+from alerts.channels.slack_files import LOOPBACK, upload
+from alerts.incidents import Incident
+from alerts.messages import slack_blocks
 from alerts.notices import Notice, Outcome, Reason, Receipt
 from alerts.secrets import Secret
+from alerts.shown import incident_and_action
+from alerts.slack_buttons import action_in_words, button_blocks
 from alerts.slack_text import Block, escape
+from alerts.titles import title
 
 EVENT_TYPE = "emberwatch_notice"
 PAGE_SIZE = 200
 PAGES_MAX = 10
 LOOK_BACK = timedelta(hours=1)
 
-_SPOKEN = {Reason.SEVERITY_RAISED, Reason.ACKNOWLEDGED, Reason.RESOLVED, Reason.ACTION_DONE}
+_SPOKEN = {
+    Reason.SEVERITY_RAISED,
+    Reason.ACKNOWLEDGED,
+    Reason.SNOOZED,
+    Reason.EXPECTED,
+    Reason.RESOLVED,
+    Reason.HUSH_ENDED,
+    Reason.STILL_OPEN,
+    Reason.NOT_ACKNOWLEDGED,
+    Reason.ACTION_DONE,
+}
+_BROADCAST = {
+    Reason.SEVERITY_RAISED,
+    Reason.STILL_OPEN,
+    Reason.NOT_ACKNOWLEDGED,
+    Reason.ACTION_WARNED,
+    Reason.ACTION_PROPOSED,
+}
 _TOO_MUCH = {"msg_too_long", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _PARENT_GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
 _PASSING = {"ratelimited", "rate_limited", "message_limit_exceeded"}
@@ -61,8 +85,12 @@ class SlackChannel:
         base_url: str = "https://slack.com/api/",
         link_base: str | None = None,
         timeout_s: int = 10,
+        buttons: Secret | None = None,
+        chart: Callable[[Incident], bytes | None] | None = None,
     ) -> None:
+        """`buttons`: the key that presses are proved with; None: nobody listens, and none are shown. `chart`: PNG."""
         self.name = name
+        self._buttons, self._chart = buttons, chart
         self._channel = channel
         self._link_base = link_base
         self._client = WebClient(
@@ -72,25 +100,25 @@ class SlackChannel:
             retry_handlers=[],
             logger=logging.Logger("slack", logging.CRITICAL),  # the SDK's own lines may quote payloads
         )
-        if urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1"):
+        if urlsplit(base_url).hostname in LOOPBACK:
             self._client.proxy = None
 
     def send(self, notice: Notice, reference: str | None) -> Receipt:
         """Post the subject's first message, or edit it and, where people must hear of it, reply in its thread."""
         try:
-            message = render(notice, self._link_base)
+            message = self._rendered(notice)
         except MsgspecError:
             return Receipt(outcome=Outcome.REFUSED, detail="the notice's body cannot be read")
         if reference is None:
-            return self._post(notice, message)
+            return self._first(notice, message)
         channel, ts = _place(reference)
-        spoken = notice.reason in _SPOKEN
+        spoken = notice.reason in _SPOKEN or (message.action is not None and message.incident is not None)
         edit = _body(channel, notice, message) | {"ts": ts}
         if spoken:
             del edit["metadata"]  # the reply bears the notice's id: an edit alone is not the whole of it
         edited = self._call("chat.update", edit, message, repeatable=True)
         if edited.outcome == Outcome.REFUSED and edited.detail.partition(":")[0] in _PARENT_GONE:
-            return self._post(notice, message)
+            return self._first(notice, message)
         if edited.outcome != Outcome.DELIVERED or not spoken:
             return _with(edited, reference)
         reply = {
@@ -98,7 +126,7 @@ class SlackChannel:
             "thread_ts": ts,
             "text": escape(message.reply),
             "metadata": _metadata(notice),
-            "reply_broadcast": notice.reason == Reason.SEVERITY_RAISED,
+            "reply_broadcast": notice.reason in _BROADCAST,
             "unfurl_links": False,
         }
         return _with(self._call("chat.postMessage", reply, None, repeatable=False), reference)
@@ -118,6 +146,35 @@ class SlackChannel:
             if seen.outcome != Outcome.RETRY:
                 return _with(seen, reference) if seen.outcome == Outcome.DELIVERED else seen
         return Receipt(outcome=Outcome.RETRY, detail="not found in the channel")
+
+    def _rendered(self, notice: Notice) -> Rendered:
+        """The message; where an incident and its scale-down are known together, both in one, with their buttons."""
+        message = render(notice, self._link_base)
+        incident, action = incident_and_action(notice)
+        if incident is None:
+            return message
+        shown = slack_blocks(incident, link=incident_link(self._link_base, incident.incident_id))
+        parts = [*shown[:-1], *([] if action is None else [action_in_words(action)])]
+        if self._buttons is not None:
+            parts += button_blocks(self._buttons, incident, action)
+        own = notice.subject == "incident"
+        return Rendered(
+            title=notice.title if own else title(incident),
+            text=message.text,
+            blocks=[*parts, shown[-1]],
+            reply=message.reply,
+            incident=incident,
+            action=None if own else action,
+        )
+
+    def _first(self, notice: Notice, message: Rendered) -> Receipt:
+        """Post the subject's first message, and its picture in the thread; a picture that fails is left out."""
+        posted = self._post(notice, message)
+        if posted.outcome == Outcome.DELIVERED and posted.reference and message.incident and self._chart:
+            picture = self._chart(message.incident)
+            fault = "" if picture is None else upload(self._client, posted.reference, message.incident, picture)
+            return replace(posted, detail=fault)
+        return posted
 
     def _post(self, notice: Notice, message: Rendered) -> Receipt:
         return self._call("chat.postMessage", _body(self._channel, notice, message), message, repeatable=False)

@@ -10,6 +10,8 @@ from console.commands.opening import AsJson, Config, opened_store
 from console.exits import EXIT_CODES, ExitCode, ListFirst
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alerts.incidents import Incident
     from alerts.scale_down import Action
     from store.store import Store
@@ -126,6 +128,7 @@ def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
                 "state": entry.state,
                 "attempts": entry.attempts,
                 "detail": entry.detail,
+                "hushed": entry.hushed,
                 "settled_at": entry.settled_at,
             }
             for entry in told
@@ -135,10 +138,15 @@ def show(incident: Id, config: Config, as_json: AsJson = False) -> None:
     events = [(found.began_at, "it began"), (found.detected_at, "it was detected")]
     if found.acknowledged_at is not None:
         events.append((found.acknowledged_at, f"acknowledged by {found.acknowledged_by}"))
+    if found.snoozed_until is not None:
+        events.append((found.snoozed_until, f"end of the snooze by {found.snoozed_by}"))
+    if found.expected_at is not None:
+        events.append((found.expected_at, f"said to be expected by {found.expected_by}"))
     if found.resolved_at is not None:
         events.append((found.resolved_at, "resolved"))
     for entry in told:
         fault = f", {entry.detail}" if entry.detail and entry.state != "delivered" else ""
+        fault += f": {entry.hushed.replace('_', ' ')}" if entry.hushed else ""
         events.append((entry.notice.at, f"{entry.notice.channel} told: {entry.notice.step} ({entry.state}{fault})"))
     for step in steps:
         by = f" by {step.approved_by}" if step.approved_by and step.reason.endswith("_by_person") else ""
@@ -185,6 +193,73 @@ def ack(
         )
     else:
         typer.echo(f"{incident} is over since {_at(found.resolved_at)}; nothing was changed")
+
+
+@app.command(
+    epilog=f"""\b
+Example:
+  emberwatch incidents snooze inc_wswqcajvrfpcew5o --for 4h --config emberwatch.yaml
+
+Nothing of it is told until then, but a rise to a page and its end; if it is open still, it is told again then.
+
+{EXIT_CODES}"""
+)
+def snooze(
+    incident: Id,
+    config: Config,
+    lasts: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 3d.")],
+    by: Annotated[str | None, typer.Option("--by", help="Who says so; default: this machine's user.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hear of an incident later."""
+    from console import assemble
+    from console.commands.silences import duration
+
+    until = assemble.now_utc() + duration(lasts, "--for")
+    _hush(config, incident, by, as_json, until)
+
+
+@app.command(
+    epilog=f"""\b
+Example:
+  emberwatch incidents expected inc_wswqcajvrfpcew5o --by ana --config emberwatch.yaml
+
+Nothing of it is told any more but its end. For others like it, add a silence with an end.
+
+{EXIT_CODES}"""
+)
+def expected(
+    incident: Id,
+    config: Config,
+    by: Annotated[str | None, typer.Option("--by", help="Who says so; default: this machine's user.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that an incident was to be expected."""
+    _hush(config, incident, by, as_json, None)
+
+
+def _hush(config: "Path", incident: str, by: str | None, as_json: bool, until: datetime | None) -> None:
+    from console import assemble
+    from console.commands.printing import echo_json, user
+    from console.control import StoreControls
+    from console.settings import load_settings
+
+    settings = load_settings(config)
+    with opened_store(settings) as store:
+        _found(store, incident)
+        policy = assemble.scale_down_policy(settings)
+        controls = StoreControls(store, assemble.router(settings), policy, assemble.now_utc)
+        who = by or user()
+        done = controls.expect(incident, who) if until is None else controls.snooze(incident, until, who)
+        found = _found(store, incident)
+    if as_json:
+        echo_json({"changed": done, "incident": found})
+    elif not done:
+        typer.echo(f"{incident} is over, or that was said before; nothing was changed")
+    elif until is None:
+        typer.echo(f"{incident} was to be expected: nothing but its end is told")
+    else:
+        typer.echo(f"{incident} is snoozed until {_at(until)}")
 
 
 def _found(store: "Store", incident_id: str) -> "Incident":

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec import Struct
 
 from console.fakes.server import Answer, LocalServer, json_answer
-from console.fakes.slack_rules import fault
+from console.fakes.slack_rules import fault, view_fault
 
 CHANNEL = "C0AIINFRA"
+TRIGGER_S = 3.0  # a trigger id is good for so long
 
 
 class Posted(Struct, kw_only=True):
@@ -47,6 +48,12 @@ class FakeSlack(LocalServer):
         self.channels = dict(channels or {CHANNEL: "ai-infra"})
         self.messages: list[Posted] = []
         self.calls: list[str] = []
+        self.app_token = "xapp-fake-token"
+        self.socket_url: str | None = None  # of a server for Socket Mode; None: the app has it turned off
+        self.whispers: list[tuple[str, str]] = []  # user and text
+        self.views: list[dict[str, Any]] = []
+        self.triggers: dict[str, float] = {}  # by id: when it was given out
+        self.files: dict[str, dict[str, Any]] = {}  # by id: length, body, and where it was shared
         self._enforce_rate = enforce_rate
         self._clock = clock
         self._on_message = on_message
@@ -79,12 +86,19 @@ class FakeSlack(LocalServer):
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One call of the Web API."""
         parts = urlsplit(path)
+        if parts.path.startswith("/upload/"):
+            return self._uploaded(parts.path.removeprefix("/upload/"), body)
         name = parts.path.removeprefix("/api/")
         self.calls.append(name)
         call = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post,
             "chat.update": self._update,
+            "chat.postEphemeral": self._whisper,
+            "views.open": self._open_view,
+            "files.getUploadURLExternal": self._upload_place,
+            "files.completeUploadExternal": self._upload_done,
+            "apps.connections.open": self._socket,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
         }.get(name)
@@ -93,7 +107,8 @@ class FakeSlack(LocalServer):
         given = headers.get("authorization", "")
         if not given:
             return _error("not_authed")
-        if given != f"Bearer {self.token}":
+        wanted = self.app_token if name == "apps.connections.open" else self.token
+        if given != f"Bearer {wanted}":
             return _error("invalid_auth")
         args: dict[str, Any] = dict(parse_qsl(parts.query))
         if headers.get("content-type", "").startswith("application/json"):
@@ -149,6 +164,63 @@ class FakeSlack(LocalServer):
         message.text, message.blocks = args.get("text") or "", args.get("blocks") or []
         message.metadata = args.get("metadata", message.metadata)
         return json_answer({"ok": True, "channel": channel, "ts": message.ts, "text": message.text})
+
+    def trigger(self) -> str:
+        """A trigger id as a press has it: good for three seconds, and for one dialog."""
+        with self.lock:
+            name = f"{len(self.triggers) + 1}.fake"
+            self.triggers[name] = self._clock()
+            return name
+
+    def _whisper(self, args: dict[str, Any]) -> Answer:
+        if self._channel(args) is None:
+            return _error("channel_not_found")
+        if not args.get("text"):
+            return _error("no_text")
+        if not str(args.get("user") or "").startswith(("U", "W")):
+            return _error("user_not_in_channel")
+        self.whispers.append((args["user"], args["text"]))
+        return json_answer({"ok": True, "message_ts": self._next_ts()})
+
+    def _open_view(self, args: dict[str, Any]) -> Answer:
+        given_s = self.triggers.pop(str(args.get("trigger_id")), None)
+        if given_s is None:
+            return _error("invalid_trigger_id")
+        if self._clock() - given_s > TRIGGER_S:
+            return _error("expired_trigger_id")
+        if wrong := view_fault(args.get("view")):
+            return _error(wrong)
+        self.views.append(args["view"])
+        return json_answer({"ok": True, "view": {"id": f"V{len(self.views)}"}})
+
+    def _upload_place(self, args: dict[str, Any]) -> Answer:
+        if not args.get("filename") or not str(args.get("length") or "").isdigit() or int(args["length"]) < 1:
+            return _error("invalid_arguments")
+        name = f"F{len(self.files) + 1:08d}"
+        self.files[name] = {"name": args["filename"], "length": int(args["length"]), "body": None, "shared": None}
+        return json_answer({"ok": True, "upload_url": f"{self.url}/upload/{name}", "file_id": name})
+
+    def _uploaded(self, name: str, body: bytes) -> Answer:
+        if name not in self.files or len(body) != self.files[name]["length"]:
+            return Answer(status=400, body=b"wrong length")
+        self.files[name]["body"] = body
+        return Answer(body=b"OK")
+
+    def _upload_done(self, args: dict[str, Any]) -> Answer:
+        files = args.get("files")
+        if not isinstance(files, list) or not all(self.files.get(one.get("id"), {}).get("body") for one in files):
+            return _error("file_not_found")
+        channel = self._channel({"channel": args.get("channel_id")})
+        if channel is None:
+            return _error("channel_not_found")
+        for one in files:
+            self.files[one["id"]]["shared"] = (channel, args.get("thread_ts"))
+        return json_answer({"ok": True, "files": files})
+
+    def _socket(self, args: dict[str, Any]) -> Answer:
+        if self.socket_url is None:
+            return _error("not_allowed_token_type")
+        return json_answer({"ok": True, "url": self.socket_url})
 
     def _history(self, args: dict[str, Any]) -> Answer:
         channel = args.get("channel")

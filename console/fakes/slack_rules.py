@@ -49,7 +49,10 @@ def _is_block(block: dict[str, Any]) -> bool:
         return isinstance(elements, list) and 0 < len(elements) <= 10 and all(map(_is_in_context, elements))
     if kind == "actions":
         elements = block.get("elements")
-        return isinstance(elements, list) and 0 < len(elements) <= 25 and all(map(_is_button, elements))
+        if not (isinstance(elements, list) and 0 < len(elements) <= 25 and all(map(_is_button, elements))):
+            return False
+        named = [one["action_id"] for one in elements if "action_id" in one]
+        return len(named) == len(set(named))
     if kind == "image":
         return _is_image(block)
     return kind == "divider"
@@ -86,11 +89,56 @@ def _is_image(element: dict[str, Any]) -> bool:
 
 
 def _is_button(element: Any) -> bool:
+    if not isinstance(element, dict) or not 0 < len(element.get("action_id", "x")) <= 255:
+        return False
+    if element.get("type") == "static_select":
+        options = element.get("options")
+        return (
+            _is_text(element.get("placeholder"), 150, kinds=("plain_text",))
+            and isinstance(options, list)
+            and 0 < len(options) <= 100
+            and all(
+                _is_text(one.get("text"), 75, kinds=("plain_text",)) and 0 < len(one.get("value", "")) <= 150
+                for one in options
+            )
+        )
     return (
-        isinstance(element, dict)
-        and element.get("type") == "button"
+        element.get("type") == "button"
         and _is_text(element.get("text"), 75, kinds=("plain_text",))
         and len(element.get("value", "")) <= 2000
         and len(element.get("url", "")) <= URL_MAX
-        and len(element.get("action_id", "")) <= 255
+        and element.get("style", "primary") in ("primary", "danger")
+        and ("confirm" not in element or _is_confirm(element["confirm"]))
+    )
+
+
+def _is_confirm(confirm: Any) -> bool:
+    return (
+        isinstance(confirm, dict)
+        and _is_text(confirm.get("title"), 100, kinds=("plain_text",))
+        and _is_text(confirm.get("text"), 300)
+        and all(_is_text(confirm.get(name), 30, kinds=("plain_text",)) for name in ("confirm", "deny"))
+    )
+
+
+def view_fault(view: Any) -> str | None:
+    """Slack's error code for what is wrong with a dialog; None if it is right."""
+    if not isinstance(view, dict) or view.get("type") != "modal":
+        return "invalid_arguments"
+    titles = all(_is_text(view.get(n), 24, kinds=("plain_text",)) for n in ("title", "submit", "close") if n in view)
+    blocks = view.get("blocks")
+    whole = isinstance(blocks, list) and 0 < len(blocks) <= 100 and all(_is_block(b) or _is_input(b) for b in blocks)
+    short = len(view.get("private_metadata", "")) <= 3000 and len(view.get("callback_id", "")) <= 255
+    return None if titles and "title" in view and whole and short else "invalid_arguments"
+
+
+def _is_input(block: Any) -> bool:
+    element = block.get("element") or {}
+    return (
+        block.get("type") == "input"
+        and _is_text(block.get("label"), 2000, kinds=("plain_text",))
+        and ("hint" not in block or _is_text(block["hint"], 2000, kinds=("plain_text",)))
+        and element.get("type") == "plain_text_input"
+        and 0 < len(element.get("action_id", "x")) <= 255
+        and 0 < element.get("max_length", 3000) <= 3000
     )

@@ -44,6 +44,10 @@ class Incident(Row):
     body: Mapped[str]
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
+    snoozed_until: Mapped[datetime | None]
+    snoozed_by: Mapped[str | None]
+    expected_at: Mapped[datetime | None]
+    expected_by: Mapped[str | None]
 
 
 class Outbox(Row):
@@ -60,6 +64,19 @@ class Outbox(Row):
             "serial",
             postgresql_where=text("settled_at IS NULL"),
             sqlite_where=text("settled_at IS NULL"),
+        ),
+        Index(
+            "outbox_unsummed",
+            "channel",
+            "serial",
+            postgresql_where=text("summary = ''"),
+            sqlite_where=text("summary = ''"),
+        ),
+        Index(
+            "outbox_by_reference",
+            "reference",
+            postgresql_where=text("reference IS NOT NULL"),
+            sqlite_where=text("reference IS NOT NULL"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -83,6 +100,8 @@ class Outbox(Row):
     reference: Mapped[str | None]
     detail: Mapped[str]
     settled_at: Mapped[datetime | None]
+    hushed: Mapped[str | None]  # why it was held back
+    summary: Mapped[str | None]  # the summary that tells it; '' while it waits for one
 
 
 class Action(Row):

@@ -188,6 +188,23 @@ def test_a_new_beginning_after_the_end_is_a_new_incident():
     assert [one.incident_id for one in kept.drain()] == [first.incident_id, second.incident_id]
 
 
+def test_what_comes_back_within_the_hour_reopens_and_names_the_one_before():
+    book_ = book()
+    first = book_.apply(idle(30))
+    book_.apply(idle(40, cleared=True))
+    book_ = Book.from_bytes(book_.to_bytes(), SeverityPolicy())
+    again = book_.apply(idle(70, began=60))
+    book_.apply(idle(80, cleared=True))
+    later = book_.apply(idle(141, began=130))
+
+    assert (again.reason, again.incident.reopens, again.incident.ended_before_at) == (
+        Reason.REOPENED,
+        first.incident.incident_id,
+        minute(40),
+    )
+    assert (later.reason, later.incident.reopens) == (Reason.FIRST_TIME, None)
+
+
 def test_the_same_beginning_after_the_end_does_not_reopen_the_resolved_incident():
     kept = book()
     first = kept.apply(idle(30)).incident

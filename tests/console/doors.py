@@ -1,10 +1,12 @@
 """The console's app for tests: the fleet, a token, buttons that write down what was asked of them."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from starlette.testclient import TestClient
 
 from alerts.scale_down import Mode
+from alerts.silences import Silence
 from console.auth import COOKIE, ConsoleAuth
 from console.view import ConsoleView
 from console.web import build_app
@@ -24,9 +26,25 @@ class Pressed:
 
     answer: bool = True
     log: list[tuple[str, str, str]] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
 
     def acknowledge(self, incident_id: str, by: str) -> bool:
         self.log.append(("acknowledge", incident_id, by))
+        return self.answer
+
+    def snooze(self, incident_id: str, until: datetime, by: str) -> bool:
+        self.log.append((f"snooze until {until.isoformat()}", incident_id, by))
+        return self.answer
+
+    def expect(self, incident_id: str, by: str) -> bool:
+        self.log.append(("expect", incident_id, by))
+        return self.answer
+
+    def silence(self, silence: Silence) -> None:
+        self.silences.append(silence)
+
+    def expire(self, silence_id: str, by: str) -> bool:
+        self.log.append(("expire", silence_id, by))
         return self.answer
 
     def approve(self, action_id: str, by: str) -> bool:

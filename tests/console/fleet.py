@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from alerts.incidents import Incident, Severity, incident_id
 from alerts.notices import Notice, Reason
+from alerts.reasons import Hush
 from alerts.scale_down import Action, ActionStep, Mode
+from alerts.silences import Silence
 from alerts.titles import title
 from detectors.budget import Budget
 from detectors.findings import Cause, Kind
@@ -33,6 +35,7 @@ class Row:
     state: str = "recorded"
     attempts: int = 1
     detail: str = ""
+    hushed: Hush | None = None
 
 
 @dataclass
@@ -50,6 +53,7 @@ class ListStore:
     changes: list[ChangeRow] = field(default_factory=list)
     is_paused: bool = False
     stopped: list[StopRow] = field(default_factory=list)
+    silenced: list[Silence] = field(default_factory=list)
 
     def statuses(self) -> Sequence[StatusRow]:
         return self.rows
@@ -71,6 +75,9 @@ class ListStore:
 
     def latest_forecasts(self) -> Sequence[ForecastRow]:
         return self.forecasts
+
+    def silences(self, not_over_at: datetime | None = None) -> Sequence[Silence]:
+        return [one for one in self.silenced if not_over_at is None or not one.over(not_over_at)]
 
     def stops(self) -> list[StopRow]:
         return self.stopped

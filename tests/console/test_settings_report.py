@@ -9,8 +9,8 @@ from console.settings_errors import Problem, SettingsError
 from console.settings_sources import Sources
 
 SECTIONS = (
-    "prices, budgets, attribution, stream, detection, severity, channels, routes, default_route, digest, "
-    "scale_down, store, kafka, console, metrics, log"
+    "prices, budgets, attribution, stream, detection, severity, channels, routes, default_route, "
+    "speaking, heartbeat, digest, scale_down, store, kafka, console, metrics, log"
 )
 CASES = {
     "unknown options": (
@@ -132,7 +132,7 @@ c.yaml:1:1: default_route
     meant: default_route, a list of channel names
 c.yaml:2:12: channels[0].type
     got: 'slak'
-    meant: one of recorder, terminal, slack, pagerduty, email
+    meant: one of recorder, terminal, slack, slack_webhook, pagerduty, alertmanager, email, teams, webhook
     nearest: slack
 c.yaml:3:50: channels[1].token
     got: a value that is not a reference (not shown)
