@@ -161,13 +161,16 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
     fleet_is_known,
     not_all_at_once,
 )
+LIMITS: tuple[Rule, ...] = (
+    few_workloads_an_hour,
+    few_gpus_an_hour,
+    few_gpus_a_day,
+)
 BEFORE_ACTING: tuple[Rule, ...] = (
     mode_allows_acting,
     approved_or_long_idle,
     warned_long_ago,
-    few_workloads_an_hour,
-    few_gpus_an_hour,
-    few_gpus_a_day,
+    *LIMITS,
 )
 AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, approved_or_long_idle)
 

@@ -22,6 +22,7 @@ from store.rejects import RejectsPart
 from store.status import StatusPart
 from store.stops import StopsPart
 from store.upsert import table_of
+from store.would_stops import WouldStopsPart
 
 
 class Store(
@@ -40,6 +41,7 @@ class Store(
     LeasesPart,
     ColdPart,
     GapsPart,
+    WouldStopsPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 

@@ -382,6 +382,21 @@ class ActionStep(Row):
     approved_by: Mapped[str | None]
 
 
+class WouldStop(Row):
+    """A stop that mode auto would have carried out while it was only observed; `body` is the whole of it as JSON."""
+
+    __tablename__ = "would_stops"
+    __table_args__ = (Index("would_stops_by_time", "at"), Index("would_stops_by_incident", "incident_id"))
+
+    stop_id: Mapped[Key]
+    incident_id: Mapped[str]
+    workload: Mapped[str]
+    at: Mapped[datetime]
+    outcome: Mapped[str]
+    ended_at: Mapped[datetime | None]
+    body: Mapped[str]
+
+
 class Inbox(Row):
     """A message that was accepted and is not yet part of a snapshot. Offsets are never used twice."""
 
