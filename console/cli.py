@@ -4,6 +4,7 @@ import typer
 
 from console.commands import (
     actions,
+    backtest,
     config,
     digest,
     dlq,
@@ -11,6 +12,7 @@ from console.commands import (
     incidents,
     produce,
     replay,
+    rules,
     run,
     score,
     topics,
@@ -25,7 +27,7 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "digest", "actions", "dlq", "score", "forecast", "config", "version"),
+        *("incidents", "digest", "actions", "backtest", "rules", "dlq", "score", "forecast", "config", "version"),
     )
 
 
@@ -68,6 +70,10 @@ app.command("replay", short_help="What it would have said of recorded events.", 
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
+app.command("backtest", short_help="What a policy would have said of the past.", epilog=backtest.EPILOG)(
+    backtest.backtest
+)
+app.add_typer(rules.app, name="rules", short_help="Unit tests of policies.")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")
 app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)
 app.command("forecast", short_help="Go on with series of your own, from CSV.", epilog=forecast.EPILOG)(

@@ -21,6 +21,7 @@ from store.progress import ProgressPart
 from store.rejects import RejectsPart
 from store.status import StatusPart
 from store.stops import StopsPart
+from store.told import ToldPart
 from store.upsert import table_of
 from store.would_stops import WouldStopsPart
 
@@ -42,6 +43,7 @@ class Store(
     ColdPart,
     GapsPart,
     WouldStopsPart,
+    ToldPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 
