@@ -11,6 +11,15 @@ from alerts.would_stop import Outcome, WouldStop
 Z_95 = 1.959964  # the 95 percent interval of a share, by Wilson
 
 
+REGRETTED = {
+    Outcome.WATCHED: "its half hour is not over yet",
+    Outcome.QUIET: "no work came within 30 minutes: nothing to regret",
+    Outcome.BUSY_AGAIN: "work came back within 30 minutes: the stop would have been regretted",
+    Outcome.GONE: "it gave its accelerators up by itself",
+    Outcome.UNSEEN: "its telemetry has a hole: nobody can say",
+}
+
+
 class Regret(Struct, frozen=True, kw_only=True):
     """Stops that were only thought of, by what became of them. What a limit would have held back is counted apart."""
 

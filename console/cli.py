@@ -8,6 +8,7 @@ from console.commands import (
     config,
     digest,
     dlq,
+    explain,
     forecast,
     incidents,
     produce,
@@ -27,7 +28,19 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "digest", "actions", "backtest", "rules", "dlq", "score", "forecast", "config", "version"),
+        *(
+            "incidents",
+            "explain",
+            "digest",
+            "actions",
+            "backtest",
+            "rules",
+            "dlq",
+            "score",
+            "forecast",
+            "config",
+            "version",
+        ),
     )
 
 
@@ -68,6 +81,9 @@ app.add_typer(topics.app, name="topics", short_help="Make the topics before the 
 app.command("produce", short_help="Publish event files to Kafka.", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", short_help="What it would have said of recorded events.", epilog=replay.EPILOG)(replay.replay)
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
+app.command("explain", short_help="The story of an incident: what was decided, and why.", epilog=explain.EPILOG)(
+    explain.explain
+)
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
 app.command("backtest", short_help="What a policy would have said of the past.", epilog=backtest.EPILOG)(
