@@ -70,14 +70,17 @@ def _changes(store: Store, incident: Incident) -> Iterator[Line]:
 
 def _spoken(told: Iterable[OutboxEntry], router: Router, severity: SeverityPolicy) -> Iterator[Line]:
     """Each decision to speak once, and what became of it in each channel."""
-    decided: set[int] = set()
+    channels: dict[tuple[int, str], list[str]] = {}
+    for entry in told:
+        channels.setdefault((entry.notice.transition, entry.notice.step), []).append(entry.notice.channel)
     for entry in told:
         notice = entry.notice
-        form = _form(notice.body)
-        if form is not None and notice.transition not in decided:
-            decided.add(notice.transition)
+        form, others = _form(notice.body), channels.pop((notice.transition, notice.step), None)
+        if form is not None and others is not None:
+            before = [one for one in others if one not in router.channels(form)]
+            heard = f"; {', '.join(before)}: told of it before" if before else ""
             loud = f"{form.severity}: {why_so_loud(severity, form)}"
-            why = f"{_words(notice.reason)}; {loud}; {_way(router, form)}"
+            why = f"{_words(notice.reason)}; {loud}; {_way(router, form)}{heard}"
             yield Line(at=notice.at, what=notice.step, why=why)
         yield _became(entry)
 

@@ -54,8 +54,8 @@ def _print_sums(comparison: "Comparison") -> None:
 
     new, current = comparison.new, comparison.current
     rows = table(("", "left"), ("NEW", "right"), ("CURRENT", "right"))
-    rows.add_row("dollars of what is told (gone while it lasted)", usd(new.caught_usd), usd(current.caught_usd))
-    rows.add_row("told by the other policy alone", usd(comparison.missed_usd), usd(comparison.gained_usd))
+    rows.add_row("told of (dollars gone while it lasted)", usd(new.caught_usd), usd(current.caught_usd))
+    rows.add_row("missed: the other policy alone tells of it", usd(comparison.missed_usd), usd(comparison.gained_usd))
     rows.add_row("only recorded", usd(new.recorded_usd), usd(current.recorded_usd))
     rows.add_row("alerts", f"{new.alerts:,}", f"{current.alerts:,}")
     rows.add_row("of them pages", f"{new.pages:,}", f"{current.pages:,}")

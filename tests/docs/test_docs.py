@@ -38,7 +38,9 @@ COMMAND_LINE = typer.main.get_command(app)
 DOCUMENTED = {
     "actions list": {"--config"},
     "actions pause": {"--config"},
+    "actions regret": {"--config", "--days"},
     "actions resume": {"--config"},
+    "backtest": {"--against", "--config", "--events", "--from-store"},
     "config check": set(),
     "config schema": set(),
     "digest": {"--config"},
@@ -46,12 +48,14 @@ DOCUMENTED = {
     "dlq replay": {"--config", "--reason", "--yes"},
     "dlq resume": {"--config", "--partition", "--skip-limit"},
     "dlq show": {"--config"},
+    "explain": {"--config"},
     "forecast": {"--at", "--horizon", "--out"},
     "incidents ack": {"--config"},
-    "incidents list": {"--config"},
+    "incidents list": {"--config", "--state"},
     "incidents show": {"--config"},
     "produce": {"--config"},
     "replay": {"--config", "--out"},
+    "rules test": set(),
     "run": {"--config"},
     "score": {"--out"},
     "serve": {"--config"},
@@ -74,6 +78,8 @@ def rows_of(page: str) -> list[list[str]]:
 
 def emberwatch_lines() -> list[tuple[str, str]]:
     lines = [(name, line.strip()) for name, block in blocks("sh") for line in block.splitlines()]
+    shown = [(name, line) for name, block in blocks("console") for line in block.splitlines()]
+    lines += [(name, line.removeprefix("$ ")) for name, line in shown if line.startswith("$ ")]
     return [(name, line.split("  #")[0]) for name, line in lines if line.startswith("emberwatch ")]
 
 
