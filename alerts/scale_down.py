@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from alerts.freezes import Freeze
 from alerts.matching import Matcher
 
 
@@ -81,6 +82,9 @@ class ScaleDownPolicy(Struct, frozen=True, kw_only=True):
     fresh_within_s: float = 180.0  # the newest telemetry may be this old
     min_evidence_families: int = 2
     max_workloads_per_hour: int = 4
+    max_workloads_per_day: int = 20
+    max_workloads_per_team_and_hour: int = 4
+    freezes: tuple[Freeze, ...] = ()  # when nothing is stopped
     max_gpu_ratio_per_hour: float = 0.05  # 0 to 1, of the fleet
     max_gpu_ratio_per_day: float = 0.10  # 0 to 1, of the fleet
     correlated_ratio: float = 0.2  # 0 to 1, of the fleet turning idle within 10 minutes: the telemetry is suspect
@@ -104,6 +108,24 @@ class Traces(Struct, frozen=True, kw_only=True):
     order_delivered: bool = False  # the receiver has accepted the order
 
 
+class Standing(StrEnum):
+    """What a target says of whether it may touch an object at all."""
+
+    FREE = "free"
+    ABSENT = "absent"  # it has no such object, or may not see it
+    PROTECTED = "protected"  # its owner has marked it there
+    MANAGED = "managed"  # something else sets its size, and would set it back
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """An object as its target sees it just now. `generation` rises with each change of its specification."""
+
+    standing: Standing
+    replicas: int | None = None
+    generation: int | None = None
+    detail: str = ""  # which object, and what protects or manages it
+
+
 class Look(Struct, frozen=True, kw_only=True):
     """A workload's accelerators as they are seen at the moment of deciding. Absent means unknown, never zero."""
 
@@ -118,6 +140,8 @@ class Look(Struct, frozen=True, kw_only=True):
     protected: bool = False  # marked by its owner
     warning_delivered: bool = False  # a channel has accepted the warning of this action
     traces: Traces | None = None  # of an executed action
+    target: Observed | None = None  # None: not known, or this target cannot be asked
+    target_asked: bool = False
 
 
 class Why(StrEnum):
@@ -145,6 +169,8 @@ class Why(StrEnum):
     NO_WORKLOAD = "no_workload"  # nobody's accelerators: there is nothing to scale
     NOT_SELECTED = "not_selected"
     PROTECTED = "protected"
+    TARGET_UNKNOWN = "target_unknown"  # the target does not answer, or knows no such workload
+    TARGET_MANAGED = "target_managed"  # something else would undo it
     STATE_UNKNOWN = "state_unknown"
     BUSY = "busy"
     TELEMETRY_STALE = "telemetry_stale"
@@ -156,7 +182,9 @@ class Why(StrEnum):
     NOT_APPROVED = "not_approved"
     WARNED_TOO_LATELY = "warned_too_lately"
     WARNING_NOT_DELIVERED = "warning_not_delivered"
+    FROZEN = "frozen"
     WORKLOAD_LIMIT = "workload_limit"
+    TEAM_LIMIT = "team_limit"
     GPU_LIMIT = "gpu_limit"
     WAITING_FOR_PROOF = "waiting_for_proof"
     KEPT = "kept"

@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from alerts.freezes import frozen
 from alerts.incidents import Incident
 from alerts.matching import all_match, labels_of
-from alerts.scale_down import Action, ActionStep, Look, Mode, ScaleDownPolicy, Why
+from alerts.scale_down import Action, ActionStep, Look, Mode, ScaleDownPolicy, Standing, Why
 from detectors.findings import Kind
 
 
@@ -73,6 +74,16 @@ def not_protected(case: Case) -> Why | None:
     return Why.PROTECTED if protected else None
 
 
+def target_allows(case: Case) -> Why | None:
+    """A target that can be asked knows it, running, and neither its owner nor another controller stands against it."""
+    target = case.look.target
+    if not case.look.target_asked:
+        return None
+    if target is None or (target.standing is Standing.FREE and not target.replicas):
+        return Why.TARGET_UNKNOWN
+    return _STANDS_AGAINST.get(target.standing)
+
+
 def not_kept_lately(case: Case) -> Why | None:
     """No person has kept it, or taken its stop back, so lately that this holds: a new incident does not end it."""
     return Why.KEPT if any(_holds_off(case, other) for other in case.recent) else None
@@ -114,6 +125,11 @@ def mode_allows_acting(case: Case) -> Why | None:
     return Why.OBSERVE_ONLY if case.mode is Mode.OBSERVE else None
 
 
+def not_frozen(case: Case) -> Why | None:
+    """No freeze holds; people may still be asked meanwhile."""
+    return Why.FROZEN if frozen(case.policy.freezes, case.now) else None
+
+
 def approved_or_long_idle(case: Case) -> Why | None:
     """A person has approved; or, in auto, it has been idle for long enough to act without one."""
     action = case.action
@@ -138,6 +154,17 @@ def few_workloads_an_hour(case: Case) -> Why | None:
     return Why.WORKLOAD_LIMIT if len(_stopped(case, _HOUR)) >= case.policy.max_workloads_per_hour else None
 
 
+def few_workloads_a_day(case: Case) -> Why | None:
+    """The same for a day."""
+    return Why.WORKLOAD_LIMIT if len(_stopped(case, _DAY)) >= case.policy.max_workloads_per_day else None
+
+
+def few_of_a_team_an_hour(case: Case) -> Why | None:
+    """One team is not met by all that is stopped; workloads of no team count as those of one."""
+    of_team = [action for action in _stopped(case, _HOUR) if action.team == case.incident.team]
+    return Why.TEAM_LIMIT if len(of_team) >= case.policy.max_workloads_per_team_and_hour else None
+
+
 def few_gpus_an_hour(case: Case) -> Why | None:
     """No more of the fleet is stopped in an hour than the limit."""
     return _share(case, _HOUR, case.policy.max_gpu_ratio_per_hour)
@@ -154,6 +181,7 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
     workload_has_a_name,
     selected,
     not_protected,
+    target_allows,
     not_kept_lately,
     seen_idle,
     telemetry_is_fresh,
@@ -163,17 +191,25 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
 )
 LIMITS: tuple[Rule, ...] = (
     few_workloads_an_hour,
+    few_workloads_a_day,
+    few_of_a_team_an_hour,
     few_gpus_an_hour,
     few_gpus_a_day,
 )
 BEFORE_ACTING: tuple[Rule, ...] = (
     mode_allows_acting,
+    not_frozen,
     approved_or_long_idle,
     warned_long_ago,
     *LIMITS,
 )
-AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, approved_or_long_idle)
+AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, not_frozen, approved_or_long_idle)
 
+_STANDS_AGAINST = {
+    Standing.ABSENT: Why.TARGET_UNKNOWN,
+    Standing.PROTECTED: Why.PROTECTED,
+    Standing.MANAGED: Why.TARGET_MANAGED,
+}
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _STOPS = (ActionStep.RECHECKED, ActionStep.EXECUTED, ActionStep.VERIFIED, ActionStep.FAILED, ActionStep.UNDONE)

@@ -18,6 +18,7 @@ from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDow
 from alerts.scale_down_proof import proof_of
 from alerts.scale_down_rules import AT_THE_MOMENT, BEFORE_ACTING, BEFORE_ANY_STEP, Case, first_no
 
+GENERATION = "observed_generation"
 _CAREFUL_FIRST = (Mode.OBSERVE, Mode.PROPOSE, Mode.AUTO)
 _ALIVE = (
     ActionStep.WARNED,
@@ -141,7 +142,7 @@ def _begin(case: Case, why: Why) -> Decision:
         usd_per_hour=case.incident.usd_per_hour,
         replicas_from=case.look.replicas,
         gpus=case.look.gpus,
-        evidence={**case.incident.evidence, "idle_s": case.idle_s},
+        evidence=_evidence(case),
         reason=why,
         transition=0 if before is None else before.transition + 1,
         warned_at=case.now,
@@ -212,7 +213,10 @@ def _expired(case: Case, action: Action) -> bool:
 
 def _changed(case: Case, action: Action) -> bool:
     """It is no longer what was approved or looked at."""
-    return (case.look.gpus, case.look.replicas) != (action.gpus, action.replicas_from)
+    if (case.look.gpus, case.look.replicas) != (action.gpus, action.replicas_from):
+        return True
+    then, now = action.evidence.get(GENERATION), case.look.target and case.look.target.generation
+    return then is not None and now is not None and then != now
 
 
 def _no(case: Case, why: Why) -> Decision:
@@ -252,5 +256,11 @@ def _step(
         usd_per_hour=seen.incident.usd_per_hour,
         replicas_from=seen.look.replicas,
         gpus=seen.look.gpus,
-        evidence={**seen.incident.evidence, "idle_s": seen.idle_s},
+        evidence=_evidence(seen),
     )
+
+
+def _evidence(case: Case) -> dict[str, float]:
+    target = case.look.target
+    generation = {} if target is None or target.generation is None else {GENERATION: float(target.generation)}
+    return {**case.incident.evidence, "idle_s": case.idle_s, **generation}

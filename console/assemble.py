@@ -21,9 +21,11 @@ from alerts.messages import title
 from alerts.notices import Channel
 from alerts.routing import Route, Router
 from alerts.scale_down import Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from alerts.secrets import Secret
-from alerts.targets.webhook import WebhookTarget
+from alerts.targets.kubernetes import KubernetesTarget
 from console import settings_people as people
+from console.acting import freezes, scale_down_target
 from console.settings import Settings
 from console.settings_build import attribution_rules, budgets, price_book
 from console.settings_people import MatcherParts
@@ -53,7 +55,7 @@ from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit
 from streams.pricing import Pricer
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.status import Statuses
 from streams.targets import TargetChannel
 
@@ -129,6 +131,9 @@ def scale_down_policy(settings: Settings) -> ScaleDownPolicy:
         fresh_within_s=settings.stream.allowed_lateness.total_seconds() + MINUTES_OLD_S,
         warning_lead_s=wanted.warning_lead.total_seconds(),
         max_workloads_per_hour=wanted.max_per_hour,
+        max_workloads_per_day=wanted.max_per_day,
+        max_workloads_per_team_and_hour=wanted.max_per_team_and_hour,
+        freezes=freezes(settings),
         max_gpu_ratio_per_hour=wanted.max_gpu_ratio_per_hour,
         max_gpu_ratio_per_day=wanted.max_gpu_ratio_per_day,
     )
@@ -239,19 +244,15 @@ def duties(
 ) -> Duties:
     """Everything that the service does once."""
     policy = scale_down_policy(settings)
-    acting = ScaleDownDuty(store, policy, route, metrics=metrics)
+    target = scale_down_target(settings, link_base)
+    observe = target.observe if isinstance(target, KubernetesTarget) else None
+    acting = ScaleDownDuty(store, policy, route, metrics=metrics, observe=observe)
     ways: dict[str, Channel] = channels(settings, terminal, link_base)
-    target = settings.scale_down.target
     if target is not None:
-        assert target.secret is not None
-        webhook = WebhookTarget(
-            url=target.url.get_secret_value(),
-            secrets=(Secret(target.secret.get_secret_value()),),
-            link_base=link_base,
-            allow_insecure_loopback=target.allow_insecure_loopback,
-        )
         name = TARGET_PREFIX + TARGET
-        ways[name] = TargetChannel(name, webhook, still_idle=acting.still_idle, clock=clock)
+        ways[name] = TargetChannel(
+            name, target, still_idle=acting.still_idle, may_have_acted=acting.may_have_acted, clock=clock
+        )
     slow = {one.name: SLACK_INTERVAL_S for one in settings.channels if isinstance(one, people.SlackChannel)}
     mail = {one.name for one in settings.channels if isinstance(one, people.EmailChannel)}
     return Duties(

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from alerts.scale_down import Action
 from console.auth import COOKIE, ConsoleAuth
-from console.controls import Controls, may_approve, may_keep
+from console.controls import Controls, may_approve, may_keep, may_undo
 from console.guard import LOGIN, client_of, with_session
 from console.pages import Pages
 from console.view import ConsoleView
@@ -21,7 +21,7 @@ WHO = "console"
 
 
 class Changes:
-    """Acknowledge, approve, keep, log in and out."""
+    """Acknowledge, approve, keep, undo, log in and out."""
 
     def __init__(self, view: ConsoleView, auth: ConsoleAuth, pages: Pages, controls: Controls | None) -> None:
         """Changes made through `controls`; without them only log in and log out are left."""
@@ -38,6 +38,7 @@ class Changes:
                 Route("/incidents/{incident_id}/acknowledge", self.acknowledge, methods=["POST"]),
                 Route("/actions/{action_id}/approve", self.approve, methods=["POST"]),
                 Route("/actions/{action_id}/keep", self.keep, methods=["POST"]),
+                Route("/actions/{action_id}/undo", self.undo, methods=["POST"]),
             ]
         return routes
 
@@ -75,6 +76,10 @@ class Changes:
     async def keep(self, request: Request) -> Response:
         """A workload is left alone, though its action has gone on since it was shown: a no holds until it is done."""
         return await self._decide(request, may_keep, self._wanted().keep, as_shown=False)
+
+    async def undo(self, request: Request) -> Response:
+        """What was stopped is brought back, whether or not it was proven meanwhile."""
+        return await self._decide(request, may_undo, self._wanted().undo, as_shown=False)
 
     def _may_approve(self, action: Action) -> bool:
         return may_approve(action, self._view.now())

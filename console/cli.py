@@ -18,6 +18,7 @@ from console.commands import (
     score,
     topics,
     version,
+    webhook,
     workers,
 )
 from console.exits import EXIT_CODES, Commands
@@ -28,19 +29,8 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *(
-            "incidents",
-            "explain",
-            "digest",
-            "actions",
-            "backtest",
-            "rules",
-            "dlq",
-            "score",
-            "forecast",
-            "config",
-            "version",
-        ),
+        *("incidents", "explain", "digest", "actions", "backtest", "rules", "dlq", "webhook"),
+        *("score", "forecast", "config", "version"),
     )
 
 
@@ -85,12 +75,13 @@ app.command("explain", short_help="The story of an incident: what was decided, a
     explain.explain
 )
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
-app.add_typer(actions.app, name="actions", short_help="Scale-downs: list them, pause them all, resume.")
+app.add_typer(actions.app, name="actions", short_help="Scale-downs: list, approve, keep, undo; pause them all.")
 app.command("backtest", short_help="What a policy would have said of the past.", epilog=backtest.EPILOG)(
     backtest.backtest
 )
 app.add_typer(rules.app, name="rules", short_help="Unit tests of policies.")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")
+app.add_typer(webhook.app, name="webhook", short_help="For receivers of scale-downs: verify a request, test vectors.")
 app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)
 app.command("forecast", short_help="Go on with series of your own, from CSV.", epilog=forecast.EPILOG)(
     forecast.forecast

@@ -11,14 +11,16 @@ from alerts.incidents import Step, Transition
 from alerts.notices import Reason
 from alerts.routing import Router
 from alerts.scale_down import Action, ScaleDownPolicy
-from alerts.scale_down_steps import NotPossible, approve, keep
+from alerts.scale_down_orders import orders
+from alerts.scale_down_steps import NotPossible, approve, keep, undo
 from store.store import Store
 
 KEEP_TRIES = 5  # more than an action has steps
+UNDO_TRIES = 3  # it may be proven, or fail, meanwhile
 
 
 class StoreControls:
-    """Acknowledge, approve and keep, on the store."""
+    """Acknowledge, approve, keep and undo, on the store."""
 
     def __init__(self, store: Store, router: Router, policy: ScaleDownPolicy, clock: Callable[[], datetime]) -> None:
         """The same router and policy as the rest of the service."""
@@ -46,6 +48,14 @@ class StoreControls:
 
         return any(self._take(action_id, kept) for _ in range(KEEP_TRIES))
 
+    def undo(self, action_id: str, by: str) -> bool:
+        """Take a stop back, and order the target to bring it back. False where nothing was stopped."""
+
+        def undone(action: Action) -> Action:
+            return replace(undo(action, self._clock()), approved_by=by)
+
+        return any(self._take(action_id, undone) for _ in range(UNDO_TRIES))
+
     def _take(self, action_id: str, step: Callable[[Action], Action]) -> bool:
         action = self._store.action(action_id)
         if action is None:
@@ -56,4 +66,5 @@ class StoreControls:
             return False
         incident = self._store.incident(action.incident_id)
         notices = [] if incident is None else action_notices(self._router, after, incident, action_title)
+        notices += orders(after, self._policy.target)
         return self._store.save_action(after, notices, after=action.step)

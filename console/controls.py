@@ -18,6 +18,9 @@ class Controls(Protocol):
     def keep(self, action_id: str, by: str) -> bool:
         """Leave the workload as it is."""
 
+    def undo(self, action_id: str, by: str) -> bool:
+        """Bring back what was stopped."""
+
 
 def may_approve(action: Action, now: datetime) -> bool:
     """Whether a person can still say yes: only to a proposal, never in observe mode, not after it has expired."""
@@ -30,4 +33,10 @@ def may_keep(action: Action) -> bool:
     return action.mode is not Mode.OBSERVE and action.step in _NOT_DONE
 
 
+def may_undo(action: Action) -> bool:
+    """Whether a person can still take it back: whatever was executed, proven or not."""
+    return action.mode is not Mode.OBSERVE and action.step in _DONE
+
+
+_DONE = (ActionStep.EXECUTED, ActionStep.VERIFIED, ActionStep.FAILED)
 _NOT_DONE = (ActionStep.WARNED, ActionStep.PROPOSED, ActionStep.APPROVED, ActionStep.RECHECKED)

@@ -14,7 +14,7 @@ from alerts.incidents import Incident
 from alerts.regret import in_words, sum_up
 from alerts.scale_down import ActionStep, Mode
 from console.auth import ConsoleAuth
-from console.controls import Controls, may_approve, may_keep
+from console.controls import Controls, may_approve, may_keep, may_undo
 from console.overview import BudgetView
 from console.render import Renderer, Theme
 from console.templating import environment
@@ -132,7 +132,7 @@ class Pages:
                 for action in actions
                 if may_keep(action)
             ],
-            others=[action for action in actions if not may_keep(action)],
+            others=[(action, can and may_undo(action)) for action in actions if not may_keep(action)],
             paused=self._view.paused(),
             saved_usd_per_hour=sum(action.usd_per_hour for action in actions if action.step is ActionStep.VERIFIED),
         )

@@ -62,7 +62,7 @@ class Reader:
         pieces: Pieces = {}
         self._gathered_bytes = 0
         ends_s = monotonic() + timeout_s
-        while True:
+        while self._generation() == generation:  # of another one is read from where that one begins
             empty = not pieces
             full = self._drain(partitions, pieces, generation)
             if empty and pieces:

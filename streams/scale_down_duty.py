@@ -4,19 +4,20 @@ It decides nothing itself (`alerts.scale_down_steps` does) and sends nothing its
 target, written in the same transaction as the step, and delivered like any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from msgspec import Struct, json
+from msgspec import Struct
 from msgspec.structs import replace
 
 from alerts.action_messages import action_title
 from alerts.action_notices import action_notices
 from alerts.incidents import Incident
-from alerts.notices import Notice, Reason
+from alerts.notices import Notice
 from alerts.routing import Router
-from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, ScaleDownPolicy, Traces
+from alerts.scale_down import Action, ActionStep, Decision, Look, Mode, Observed, ScaleDownPolicy, Traces
+from alerts.scale_down_orders import TARGET_PREFIX, orders
 from alerts.scale_down_proof import ACCELERATORS_LEFT
 from alerts.scale_down_steps import decide, still_right
 from detectors.findings import Kind
@@ -29,7 +30,6 @@ from streams.regrets import Regrets
 
 log = structlog.get_logger()
 
-TARGET_PREFIX = "target:"
 FLEET_WITHIN = timedelta(hours=1)
 NEWLY_IDLE_WITHIN = timedelta(minutes=10)
 RECENT = timedelta(days=1)
@@ -42,6 +42,10 @@ STEP_POINTS = {
     ActionStep.RECHECKED: Point.ACTION_RECHECKED,
 }
 FIRST_WATCHED = timedelta(hours=1)  # what is idle since then may have been so for long: it did not turn idle together
+
+
+Observe = Callable[[str], Observed | None]
+"""A workload in; how its target sees it just now."""
 
 
 class _Fleet(Struct, frozen=True, kw_only=True):
@@ -57,11 +61,22 @@ class ScaleDownDuty:
     """Takes every action one step further where the rules allow it."""
 
     def __init__(
-        self, store: Store, policy: ScaleDownPolicy, router: Router, *, metrics: Metrics | None = None
+        self,
+        store: Store,
+        policy: ScaleDownPolicy,
+        router: Router,
+        *,
+        metrics: Metrics | None = None,
+        observe: Observe | None = None,
     ) -> None:
-        """`policy.target` names the channel that carries executions out. `metrics` counts the decisions."""
+        """`policy.target` names the channel that carries executions out. `metrics` counts the decisions.
+
+        `observe`: how a workload stands with a target that can be asked. It is asked whenever anything could be
+        stopped; None as its answer means that nothing is known.
+        """
         self.store, self.policy, self.router, self.metrics = store, policy, router, metrics
         self.regrets = Regrets(store, policy)
+        self._observe = observe
 
     def run(self, now: datetime) -> list[Action]:
         """Look at everything once; return the actions that took a step."""
@@ -85,7 +100,11 @@ class ScaleDownDuty:
             incident = incidents[incident_id]
             action = actions.get(incident_id) or self.store.action_for(incident_id)
             look = self._look(incident, action, fleet, now)
-            decision = decide(self.policy, incident, action, look, recent, now, self.store.paused())
+            paused = self.store.paused()
+            decision = decide(self.policy, incident, action, look, recent, now, paused)
+            if decision.step is not None and (action is None or action.step is not ActionStep.EXECUTED):
+                look = self._with_target(look, incident)  # asked only where something would be done
+                decision = decide(self.policy, incident, action, look, recent, now, paused)
             if self.metrics is not None:
                 self.metrics.decided(decision.reason)
             if decision.trips_breaker:
@@ -109,7 +128,7 @@ class ScaleDownDuty:
         kept, incident = self.store.action(action.action_id), self.store.incident(action.incident_id)
         if kept is None or incident is None or (kept.step, kept.transition) != (action.step, action.transition):
             return False
-        look = self._look(incident, kept, self._fleet(now), now)
+        look = self._with_target(self._look(incident, kept, self._fleet(now), now), incident)
         return still_right(self.policy, incident, kept, look, now, self.store.paused())
 
     def _fleet(self, now: datetime) -> _Fleet:
@@ -157,6 +176,14 @@ class ScaleDownDuty:
             traces=traces,
         )
 
+    def _with_target(self, look: Look, incident: Incident) -> Look:
+        """The same with what a target that can be asked says just now."""
+        if self._observe is None or self.policy.effective_mode is Mode.OBSERVE or not incident.workload:
+            return look
+        target = self._observe(incident.workload)
+        replicas = look.replicas if target is None or target.replicas is None else target.replicas
+        return replace(look, replicas=replicas, target=target, target_asked=True)
+
     def _traces(self, incident: Incident, action: Action, status: StatusRow | None) -> Traces:
         """Where the accelerators of an executed action were seen, over all partitions."""
         store, executed_at = self.store, action.executed_at or action.at
@@ -175,6 +202,17 @@ class ScaleDownDuty:
             heard_until=min(known) if len(known) == len(heard) else None,
             others_heard=beside.devices,
             order_delivered=self._delivered(action, ActionStep.EXECUTED, channel_prefix=TARGET_PREFIX),
+        )
+
+    def may_have_acted(self, action: Action) -> bool:
+        """Whether the order to stop may have reached the target: only then is there something to bring back.
+
+        An order that was refused at its first attempt never left, or was turned down.
+        """
+        return any(
+            entry.state is State.DELIVERED or entry.attempts > 1
+            for entry in self.store.notices(50, subject_id=action.action_id)
+            if entry.notice.step == ActionStep.EXECUTED and entry.notice.channel.startswith(TARGET_PREFIX)
         )
 
     def _delivered(self, action: Action, step: ActionStep, channel_prefix: str) -> bool:
@@ -225,8 +263,7 @@ class ScaleDownDuty:
         status: StatusRow | None,
     ) -> bool:
         notices: Sequence[Notice] = action_notices(self.router, action, incident, action_title)
-        if action.step is ActionStep.EXECUTED and action.mode is not Mode.OBSERVE and self.policy.target:
-            notices = [*notices, self._order(action)]
+        notices = [*notices, *orders(action, self.policy.target)]
         stopped = [_without_accelerators(status)] if status is not None and _all_gone(action, status) else []
         if not self.store.save_action(action, notices, after=before.step if before else None, statuses=stopped):
             return False
@@ -237,21 +274,6 @@ class ScaleDownDuty:
         if action.step in STEP_POINTS:
             reach(STEP_POINTS[action.step])
         return True
-
-    def _order(self, action: Action) -> Notice:
-        """What goes to the target; its id makes a second delivery harmless."""
-        return Notice(
-            notice_id=f"{action.action_id}:execute",
-            channel=TARGET_PREFIX + (self.policy.target or ""),
-            subject="action",
-            subject_id=action.action_id,
-            transition=action.transition,
-            step=ActionStep.EXECUTED,
-            reason=Reason.ACTION_DONE,
-            title=action_title(action),
-            at=action.at,
-            body=json.encode(action),
-        )
 
 
 def _all_gone(action: Action, status: StatusRow) -> bool:

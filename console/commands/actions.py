@@ -1,30 +1,36 @@
 """`emberwatch actions`: the scale-downs, and the switch that stops them all."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from msgspec import to_builtins
 
 from console.commands.opening import AsJson, Config, opened_store
 from console.commands.stop_tables import print_stops
-from console.exits import EXIT_CODES, ListFirst
+from console.exits import EXIT_CODES, ExitCode, ListFirst
 
 if TYPE_CHECKING:
     from store.actions import Pause
 
+Decision = Literal["approve", "keep", "undo"]
+
 app = typer.Typer(
     cls=ListFirst,
     rich_markup_mode=None,
-    help="Scale-downs: list them (the default), stop them all at once, let them go on.",
+    help="Scale-downs: list them (the default), decide on one, stop them all at once, let them go on.",
     epilog=f"""\b
 Examples:
   emberwatch actions --config emberwatch.yaml
   emberwatch actions pause --by ana --config emberwatch.yaml     nothing is stopped from now on
   emberwatch actions resume --by ana --config emberwatch.yaml
   emberwatch actions regret --config emberwatch.yaml             what mode auto would have stopped
+  emberwatch actions keep act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
+  emberwatch actions undo act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
 
 {EXIT_CODES}""",
 )
+ActionId = Annotated[str, typer.Argument(metavar="ACTION", help="The action's id, as `actions list` shows it.")]
 By = Annotated[str | None, typer.Option("--by", help="Who says so; default: this machine's user.")]
 
 
@@ -134,6 +140,79 @@ It also resets the breaker, which pauses by itself when suspiciously much turns 
 def resume(config: Config, by: By = None, as_json: AsJson = False) -> None:
     """Let scale-downs go on, as far as the config allows."""
     _switch(config, by, as_json, paused=False)
+
+
+@app.command(
+    epilog=f"""\b
+Example:
+  emberwatch actions approve act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
+
+Only what is proposed can be approved. Every rule is asked once more before anything is stopped.
+
+{EXIT_CODES}"""
+)
+def approve(config: Config, action_id: ActionId, by: By = None, as_json: AsJson = False) -> None:
+    """Let a proposed scale-down be carried out."""
+    _decide(config, action_id, "approve", by, as_json)
+
+
+@app.command(
+    epilog=f"""\b
+Example:
+  emberwatch actions keep act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
+
+It holds for a day, whatever incidents the workload has meanwhile.
+
+{EXIT_CODES}"""
+)
+def keep(config: Config, action_id: ActionId, by: By = None, as_json: AsJson = False) -> None:
+    """Keep a workload running that was to be stopped."""
+    _decide(config, action_id, "keep", by, as_json)
+
+
+@app.command(
+    epilog=f"""\b
+Example:
+  emberwatch actions undo act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
+
+The target is asked to bring it back, paused or not; for a day it is not stopped again.
+
+{EXIT_CODES}"""
+)
+def undo(config: Config, action_id: ActionId, by: By = None, as_json: AsJson = False) -> None:
+    """Bring back what was stopped."""
+    _decide(config, action_id, "undo", by, as_json)
+
+
+def _decide(config: Path, action_id: str, what: Decision, by: str | None, as_json: bool) -> None:
+    from console import assemble
+    from console.commands.printing import echo_json, user
+    from console.control import StoreControls
+    from console.settings import load_settings
+
+    settings = load_settings(config)
+    policy = assemble.scale_down_policy(settings)
+    with opened_store(settings) as store:
+        controls = StoreControls(store, assemble.router(settings), policy, assemble.now_utc)
+        before = store.action(action_id)
+        if before is None:
+            typer.echo(f"there is no action {action_id[:80]!r}; `emberwatch actions list` shows them", err=True)
+            raise typer.Exit(ExitCode.FAILURE)
+        if not getattr(controls, what)(action_id, by or user()):
+            typer.echo(f"{action_id} is {before.step} in mode {before.mode}: {_CAN[what]}", err=True)
+            raise typer.Exit(ExitCode.REFUSED)
+        after = store.action(action_id)
+    if as_json:
+        echo_json({"action": after})
+    else:
+        typer.echo(f"{action_id} is now {after.step if after else 'gone'}.")
+
+
+_CAN: dict[Decision, str] = {
+    "approve": "only what is proposed to people can be approved",
+    "keep": "only what is not executed yet can be kept from it",
+    "undo": "only what was executed can be undone",
+}
 
 
 def _switch(config: Config, by: str | None, as_json: bool, *, paused: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from alerts.secrets import Secret
-from alerts.targets.signature import SignatureError, verify
+from alerts.targets.receiver import receive
 from alerts.targets.webhook import Request
 from console.fakes.server import Answer, LocalServer, json_answer
 
@@ -40,27 +40,22 @@ class FakeReceiver(LocalServer):
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One request: 401 unsigned, 400 unreadable, 409 changed since, 422 expired, else 202."""
-        try:
-            message_id = verify(self._secrets, headers, body, self._clock())
-        except SignatureError:
-            return json_answer({"error": "the signature does not hold"}, status=401)
-        try:
-            request = msgspec.json.decode(body, type=Request)
-        except msgspec.MsgspecError:
-            return json_answer({"error": "the body is not a scale-down request"}, status=400)
-        again = message_id in self.received
-        self.received.setdefault(message_id, []).append(msgspec.json.decode(body))
-        if again:
-            return json_answer({"status": "already taken"}, status=202)
-        if datetime.fromtimestamp(self._clock(), UTC) >= request.expires_at:
-            return json_answer({"error": "the request has expired"}, status=422)
-        seen, now = request.target.observed_generation, self.generations.get(request.workload)
-        if seen is not None and now is not None and seen != now:
-            return json_answer({"error": "the target has changed since"}, status=409)
-        if request.dry_run:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        answer = receive(
+            self._secrets,
+            headers,
+            body,
+            now,
+            taken=self.received.__contains__,
+            generation=lambda asked: self.generations.get(asked.workload),
+        )
+        if answer.message_id is not None and answer.status != 400:
+            self.received.setdefault(answer.message_id, []).append(msgspec.json.decode(body))
+        request = answer.request
+        if request is not None and request.dry_run:
             self.rehearsed.append(request)
-            return json_answer({"status": "would be done"}, status=202)
-        self.executed.append(request)
-        if self._on_executed is not None:
-            self._on_executed(request)
-        return json_answer({"status": "taken"}, status=202)
+        elif request is not None:
+            self.executed.append(request)
+            if self._on_executed is not None:
+                self._on_executed(request)
+        return json_answer(answer.said, status=answer.status)

@@ -7,6 +7,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from alerts.action_notices import action_notices
+from alerts.freezes import Freeze
 from alerts.incidents import Incident, Severity
 from alerts.matching import Matcher
 from alerts.notices import Notice, Reason
@@ -242,6 +243,35 @@ def test_limits_count_what_others_stopped_within_the_hour_and_the_day():
     assert reason(one, others(1, 5, 90)) is Why.GPU_LIMIT
     assert reason(one, others(1, 9, 60)) is Why.SECOND_LOOK_HOLDS
     assert reason(one, others(1, 10, 60)) is Why.GPU_LIMIT
+
+
+def test_limits_count_by_day_and_by_team():
+    def others(n: int, at: float, team: str | None) -> list[Action]:
+        return [
+            at_step(ActionStep.VERIFIED, action_id=f"act_{i}", gpus=0, executed_at=minute(at), team=team)
+            for i in range(n)
+        ]
+
+    def reason(recent: list[Action], **policy: int) -> Why:
+        look = replace(LOOK, gpus=1)
+        return ask(replace(AUTO, **policy), at_step(ActionStep.PROPOSED, gpus=1), 120, look=look, recent=recent).reason
+
+    team = INCIDENT.team
+    assert reason(others(20, 30, "another")) is Why.WORKLOAD_LIMIT
+    assert reason(others(19, 30, "another")) is Why.SECOND_LOOK_HOLDS
+    assert reason(others(2, 90, team), max_workloads_per_team_and_hour=2) is Why.TEAM_LIMIT
+    assert reason(others(2, 90, "another"), max_workloads_per_team_and_hour=2) is Why.SECOND_LOOK_HOLDS
+    assert reason(others(2, 60, team), max_workloads_per_team_and_hour=2) is Why.SECOND_LOOK_HOLDS
+
+
+def test_while_a_freeze_holds_people_are_asked_and_nothing_is_stopped():
+    always = replace(AUTO, freezes=(Freeze(since=minute(0)),))
+    approved = at_step(ActionStep.APPROVED, approved_by="slack:U1", expires_at=minute(999))
+
+    assert ask(always, None, 60).step is ActionStep.WARNED
+    assert ask(always, at_step(ActionStep.WARNED), 120).step is ActionStep.PROPOSED
+    assert ask(always, at_step(ActionStep.PROPOSED), 120).reason is Why.FROZEN
+    assert ask(always, approved, 120).reason is Why.FROZEN
 
 
 def test_an_approval_that_has_grown_old_is_asked_for_again():

@@ -37,6 +37,10 @@ class Pressed:
         self.log.append(("keep", action_id, by))
         return self.answer
 
+    def undo(self, action_id: str, by: str) -> bool:
+        self.log.append(("undo", action_id, by))
+        return self.answer
+
 
 class House:
     """Everything that a test of the console wants to reach."""

@@ -141,7 +141,9 @@ def test_the_proof_of_another_session_is_none():
     assert house.pressed.log == []
 
 
-@pytest.mark.parametrize("path", ["/actions/act_aaaa/approve", "/actions/act_aaaa/keep", "/logout"])
+@pytest.mark.parametrize(
+    "path", ["/actions/act_aaaa/approve", "/actions/act_aaaa/keep", "/actions/act_aaaa/undo", "/logout"]
+)
 def test_a_link_changes_nothing(path):
     house = House()
     for method in ("GET", "HEAD", "PUT", "DELETE"):

@@ -70,7 +70,7 @@ def row(name: str, info: FieldInfo) -> str:
 
 def kind(name: str, info: FieldInfo) -> str:
     text = repr(info.annotation)
-    if "typing.Literal" in text:
+    if "typing.Literal" in text and "tuple" not in text:
         return ", ".join(f"`{word}`" for word in get_args(info.annotation))
     names = {
         "Decimal": "USD",

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from alerts.incidents import Severity
-from alerts.scale_down import Mode
+from alerts.scale_down import ActionStep, Mode
 from alerts.would_stop import Outcome, WouldStop
 from detectors.findings import Cause, Kind
 from tests.console.doors import BEARER, OURS, House
@@ -139,6 +139,23 @@ def test_a_workload_is_kept_though_its_action_has_gone_on_since_it_was_shown():
     form = {"csrf": house.csrf(client), "transition": "1"}
     assert client.post("/actions/act_aaaa/keep", data=form, headers=OURS).status_code == 303
     assert house.pressed.log == [("keep", "act_aaaa", "console")]
+
+
+def test_what_was_stopped_is_brought_back_from_the_list():
+    house = House()
+    house.store.actions[0] = replace(house.store.actions[0], step=ActionStep.VERIFIED)
+    client = house.browser()
+    assert "/actions/act_aaaa/undo" in client.get("/actions").text
+    assert client.post("/actions/act_aaaa/undo", data={"csrf": house.csrf(client)}, headers=OURS).status_code == 303
+    assert house.pressed.log == [("undo", "act_aaaa", "console")]
+
+
+def test_what_was_not_stopped_can_not_be_brought_back():
+    house = House()
+    client = house.browser()
+    assert "/undo" not in client.get("/actions").text
+    assert client.post("/actions/act_aaaa/undo", data={"csrf": house.csrf(client)}, headers=OURS).status_code == 409
+    assert house.pressed.log == []
 
 
 def test_what_was_only_observed_can_not_be_approved():

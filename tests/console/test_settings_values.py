@@ -61,8 +61,11 @@ DEFAULTS = {
         "act_after": timedelta(hours=2),
         "warning_lead": timedelta(minutes=15),
         "max_per_hour": 4,
+        "max_per_day": 20,
+        "max_per_team_and_hour": 4,
         "max_gpu_ratio_per_hour": 0.05,
         "max_gpu_ratio_per_day": 0.1,
+        "freeze": (),
     },
     "store": {"data_dir": Path("emberwatch-data"), "url": None},
     "kafka": {
@@ -271,3 +274,27 @@ def test_an_alias_is_read_where_it_stands():
     )
 
     assert [row.match for row in settings.budgets] == [{"team": "x"}, {"team": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "option"),
+    [
+        ("{}", ""),
+        ("{timezone: UTC}", ""),
+        ("{from: 2026-12-20, until: 2026-12-20}", ".until"),
+        ('{begins: "08:00", ends: "08:00"}', ".ends"),
+    ],
+)
+def test_a_freeze_that_never_holds_is_refused(row: str, option: str, tmp_path: Path):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(f"scale_down: {{freeze: [{row}]}}", "c.yaml", Sources(tmp_path))
+
+    assert [one.option for one in caught.value.problems] == [f"scale_down.freeze[0]{option}"]
+
+
+def test_a_freeze_of_nights_is_read(tmp_path: Path):
+    text = 'scale_down: {freeze: [{days: [friday], begins: "22:00", ends: "06:00", timezone: Europe/Berlin}]}'
+
+    (row,) = parse_settings(text, "c.yaml", Sources(tmp_path)).scale_down.freeze
+
+    assert (row.days, row.begins, row.ends, row.timezone) == (("friday",), time(22), time(6), "Europe/Berlin")

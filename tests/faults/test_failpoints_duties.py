@@ -7,10 +7,9 @@ import pytest
 
 from tests.faults.checker import slack_posts
 from tests.faults.conftest import MakeEmbedded
-from tests.faults.embedded import WITHIN_S, Embedded
+from tests.faults.embedded import Embedded
 from tests.faults.load import NOTEBOOK, Load
 from tests.faults.recorders import Recorders, lines
-from tests.support.waiting import wait_until
 
 DIGEST = "digest"
 STEPS = ["warned", "proposed", "rechecked", "executed"]
@@ -59,7 +58,11 @@ def test_killed_between_any_two_steps_an_action_is_done_once_and_a_digest_told_o
     embedded.forget_leases()
     assert not any(entry.notice.subject == DIGEST for entry in embedded.site.store().notices(200))
 
-    for point, step in (("action_warned", "warned"), ("action_proposed", "proposed"), ("action_rechecked", "rechecked")):
+    for point, step in (
+        ("action_warned", "warned"),
+        ("action_proposed", "proposed"),
+        ("action_rechecked", "rechecked"),
+    ):
         dying = embedded.start(point, ready=False)
         embedded.dies(dying)
         embedded.forget_leases()

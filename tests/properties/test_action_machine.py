@@ -15,15 +15,16 @@ from alerts.channels.recorder import RecorderChannel
 from alerts.incidents import Incident
 from alerts.matching import Matcher, Op
 from alerts.messages import title
-from alerts.notices import Notice, Reason, Receipt
+from alerts.notices import Notice, Outcome, Reason, Receipt
 from alerts.routing import Router
 from alerts.scale_down import Action, ActionStep, Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from console.control import StoreControls
 from store.facts import DeviceRow, Facts, StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
 from streams.delivery import Delivery
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.targets import TargetChannel
 from tests.properties.channel import MISDEEDS, Died, Misbehaving
 from tests.store.samples import incident
@@ -77,6 +78,10 @@ class Receiver:
                 except AssertionError as wrong:  # delivery would take it for a fault of the channel
                     self.machine.wrong.append(wrong)
                 self.stopped[action.action_id] = action.workload
+
+    def find(self, action: Action, *, undone: bool) -> Receipt:
+        assert not undone
+        return Receipt(outcome=Outcome.RETRY)
 
 
 class DyingStore:
@@ -132,7 +137,13 @@ class ActionMachine(RuleBasedStateMachine):
     def _start(self) -> None:
         self.dying = DyingStore(self.store)
         self.duty = ScaleDownDuty(self.dying, self.policy, ROUTER)
-        target = TargetChannel(TARGET, self.receiver, still_idle=self.duty.still_idle, clock=lambda: self.now)
+        target = TargetChannel(
+            TARGET,
+            self.receiver,
+            still_idle=self.duty.still_idle,
+            may_have_acted=self.duty.may_have_acted,
+            clock=lambda: self.now,
+        )
         ways: dict[str, Any] = {"recorder": RecorderChannel("recorder", self.told.append), TARGET: target}
         self.delivery = Delivery(self.dying, ways, lambda: self.now, "me")
         self.controls = StoreControls(self.store, ROUTER, self.policy, lambda: self.now)

@@ -10,17 +10,21 @@ from msgspec.structs import replace
 from alerts.channels.recorder import RecorderChannel
 from alerts.matching import Matcher, Op
 from alerts.scale_down import ActionStep, Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from alerts.scale_down_steps import undo
 from alerts.secrets import Secret
+from alerts.targets.kubernetes import KubernetesTarget
 from alerts.targets.webhook import WebhookTarget
 from console.control import StoreControls
+from console.fakes.kubernetes import TOKEN as KUBERNETES_TOKEN
+from console.fakes.kubernetes import FakeKubernetes
 from console.fakes.receiver import SECRET, FakeReceiver
 from store.facts import DeviceRow, Facts, StatusRow, WorkloadState
 from store.outbox import State
 from store.store import Store
 from streams.delivery import Delivery
 from streams.metrics import Metrics
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from streams.targets import TargetChannel
 from tests.store.samples import CHAT, incident, ledger_row
 from tests.streams.events import HOUR, MINUTE, NOON, router
@@ -32,7 +36,7 @@ SELECTOR = (Matcher(label="workload", op=Op.EQUAL, value=CHAT),)
 class World:
     """A store with one idle workload in a fleet of a hundred accelerators, and the duty that looks at it."""
 
-    def __init__(self, receiver: FakeReceiver, **policy: Any) -> None:
+    def __init__(self, receiver: FakeReceiver, cluster: Any = None, **policy: Any) -> None:
         self.store = Store.open("sqlite://")
         self.now = NOON
         self.policy = ScaleDownPolicy(
@@ -45,12 +49,19 @@ class World:
                 **policy,
             }
         )
-        self.duty = ScaleDownDuty(self.store, self.policy, router())
+        observe = None if cluster is None else cluster.observe
+        self.duty = ScaleDownDuty(self.store, self.policy, router(), observe=observe)
         self.told: list[dict[str, str]] = []
         webhook = WebhookTarget(url=receiver.url, secrets=(Secret(SECRET),), allow_insecure_loopback=True)
         ways: dict[str, Any] = {
             "recorder": RecorderChannel("recorder", self.told.append),
-            TARGET: TargetChannel(TARGET, webhook, still_idle=self.duty.still_idle, clock=lambda: self.now),
+            TARGET: TargetChannel(
+                TARGET,
+                cluster or webhook,
+                still_idle=self.duty.still_idle,
+                may_have_acted=self.duty.may_have_acted,
+                clock=lambda: self.now,
+            ),
         }
         self.delivery = Delivery(self.store, ways, lambda: self.now, "me")
         self.controls = StoreControls(self.store, router(), self.policy, lambda: self.now)
@@ -530,3 +541,109 @@ def test_a_reason_that_stays_the_same_is_written_once(receiver):
     here.go_on(here.now + HOUR)
 
     assert (the_action(here).waiting, noted) == ("not_approved", [])
+
+
+def test_what_was_stopped_is_brought_back_once_though_all_is_paused_and_is_left_alone_for_a_day(receiver):
+    here = world(receiver)
+    here.go_on(NOON + 2 * HOUR)
+    assert here.controls.approve(the_action(here).action_id, "web:ann")
+    here.go_on(here.now + 10 * MINUTE)
+    assert the_action(here).step is ActionStep.EXECUTED
+    here.store.set_paused(True, by="ann", at=here.now)
+
+    assert here.controls.undo(the_action(here).action_id, "web:ann")
+    assert not here.controls.undo(the_action(here).action_id, "web:ann")
+    for _ in range(3):
+        here.delivery.deliver_due()
+
+    assert [request.type for request in receiver.executed] == ["scale_down.execute", "scale_down.undo"]
+    assert len(receiver.received[f"{the_action(here).action_id}_undo"]) == 1
+    action = the_action(here)
+    assert (action.step, action.reason, action.approved_by) == (ActionStep.UNDONE, "undone_by_person", "web:ann")
+
+
+def test_an_order_that_was_taken_back_before_it_left_brings_nothing_back(receiver):
+    here = world(receiver)
+    deliver = here.delivery.deliver_due
+    ordered(here)
+    assert here.controls.undo(the_action(here).action_id, "web:ann")
+    for _ in range(3):
+        deliver()
+
+    assert receiver.requests_seen == 0
+    states = [entry.state for entry in here.store.notices(100, channel=TARGET)]
+    assert states == [State.REFUSED, State.REFUSED]
+
+
+KEPT_THERE = {"metadata": {"annotations": {"emberwatch.io/keep": "true"}}}
+
+
+@pytest.fixture
+def cluster(tmp_path) -> tuple[FakeKubernetes, KubernetesTarget, str]:
+    """A cluster with the workload as a deployment of four replicas, and what scales it."""
+    api = FakeKubernetes()
+    name, namespace, deployment = CHAT.split("/")
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}"
+    api.put(path, {"spec": {"replicas": 4}})
+    (tmp_path / "token").write_text(KUBERNETES_TOKEN)
+    target = KubernetesTarget(
+        cluster=name,
+        namespaces=[namespace],
+        url="https://api.test",
+        token_file=tmp_path / "token",
+        ca_file=None,
+        transport=api,
+        clock=lambda: NOON,
+    )
+    return api, target, path
+
+
+def test_a_deployment_is_stopped_once_and_brought_back_to_exactly_what_it_was(receiver, cluster):
+    api, target, path = cluster
+    here = world(receiver, cluster=target)
+    here.go_on(NOON + 2 * HOUR)
+    shown = the_action(here)
+    assert (shown.step, shown.replicas_from, shown.evidence["observed_generation"]) == (ActionStep.PROPOSED, 4, 1.0)
+    assert here.controls.approve(shown.action_id, "web:ann")
+    api.fail_next = "lost"
+    here.go_on(here.now + 30 * MINUTE)
+
+    assert [patch for _, patch in api.patches] == [{"metadata": {}, "spec": {"replicas": 0}}]
+    (order,) = [entry for entry in here.store.notices(100) if entry.notice.channel == TARGET]
+    assert order.state is State.DELIVERED
+    assert here.controls.undo(the_action(here).action_id, "web:ann")
+    here.delivery.deliver_due()
+    assert api.replicas(path) == 4
+
+
+@pytest.mark.parametrize("how", ["away", "kept", "scaled", "already stopped"])
+def test_what_its_target_speaks_against_is_not_stopped(receiver, cluster, how):
+    api, target, path = cluster
+    here = world(receiver, cluster=target)
+    here.go_on(NOON + 2 * HOUR)
+    assert here.controls.approve(the_action(here).action_id, "web:ann")
+    if how == "away":
+        api.away = True
+    elif how == "kept":
+        api.put(path, {"spec": {"replicas": 4}, **KEPT_THERE})
+    else:
+        api.put(path, {"spec": {"replicas": 6 if how == "scaled" else 0}})
+    here.go_on(here.now + 30 * MINUTE)
+
+    why = {"away": "target_unknown", "kept": "protected", "scaled": "not_approved", "already stopped": "target_unknown"}
+    assert (the_action(here).waiting, api.patches) == (why[how], [])
+    assert the_action(here).step is (ActionStep.PROPOSED if how == "scaled" else ActionStep.APPROVED)
+
+
+def test_a_target_is_not_asked_while_nothing_would_be_done(receiver, cluster):
+    api, target, _ = cluster
+    api.away = True
+    here = world(receiver, cluster=target)
+    asked = []
+    here.duty._observe = lambda workload: asked.append(workload) or target.observe(workload)
+    here.go_on(NOON + 25 * MINUTE)
+    assert asked == []
+
+    here.go_on(NOON + 35 * MINUTE)
+    assert asked
+    assert here.store.list_actions(9) == []

@@ -7,12 +7,13 @@ import pytest
 from alerts.channels.recorder import RecorderChannel
 from alerts.matching import Matcher, Op
 from alerts.scale_down import Action, Mode, ScaleDownPolicy
+from alerts.scale_down_orders import TARGET_PREFIX
 from console.control import StoreControls
 from store.facts import WorkloadState
 from store.store import Store
 from streams.delivery import Delivery
 from streams.pipeline import Pipeline
-from streams.scale_down_duty import TARGET_PREFIX, ScaleDownDuty
+from streams.scale_down_duty import ScaleDownDuty
 from tests.streams.events import MINUTE, NOON, NOTEBOOK, SECOND, Log, gpu, idle_gpu, pipeline, router
 
 OTHER, FREE = "lab/bob/train", "lab//"

@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
+from alerts.scale_down import ActionStep, Mode
 from alerts.would_stop import Outcome, WouldStop
 from console.cli import app
 from tests.console.commands.kept import kept, opened, waits
+from tests.store.samples import NOON, action
 
 RUN = CliRunner()
 
@@ -97,3 +99,53 @@ def test_regret_says_what_mode_auto_would_have_stopped_and_how_often_it_would_ha
     assert "prod/old/job (only gpu limit against it)" in lines[5]
     assert (answer["days"], answer["regret"]["stops"], answer["regret"]["held_back"]) == (28, 1, 1)
     assert [(one["stop_id"], one["would_have_saved_usd"]) for one in answer["stops"]] == [("act_b:1", 32.4)]
+
+
+ARMED = """scale_down:
+  mode: propose
+  selector: [kind=idle]
+  target: {type: webhook, url: "https://scaler.example/hook", secret_file: %s}
+"""
+
+
+def test_a_proposal_is_approved_or_kept_by_name(config: Path):
+    approved = actions(config, "approve", "act_a", "--by", "ana")
+    twice = actions(config, "approve", "act_a", "--by", "bo")
+    kept_after = actions(config, "keep", "act_a", "--by", "cy", "--json")
+
+    assert (approved.exit_code, approved.stdout) == (0, "act_a is now approved.\n")
+    assert (twice.exit_code, twice.stderr) == (
+        5, "act_a is approved in mode propose: only what is proposed to people can be approved\n",
+    )  # fmt: skip
+    shown = json.loads(kept_after.stdout)["action"]
+    assert (shown["step"], shown["approved_by"], shown["reason"]) == ("kept", "cy", "kept_by_person")
+
+
+def test_what_was_stopped_is_brought_back_by_an_order_to_the_target(config: Path, tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    config.write_text(config.read_text() + ARMED % secret)
+    too_early = actions(config, "undo", "act_a")
+    store = opened(tmp_path)
+    store.save_action(action(ActionStep.EXECUTED, mode=Mode.PROPOSE, at=NOON, transition=9, executed_at=NOON))
+    store.close()
+
+    undone = actions(config, "undo", "act_a", "--by", "ana")
+    twice = actions(config, "undo", "act_a", "--by", "ana")
+
+    assert (too_early.exit_code, undone.exit_code, twice.exit_code) == (5, 0, 5)
+    assert undone.stdout == "act_a is now undone.\n"
+    store = opened(tmp_path)
+    (order,) = [one.notice for one in store.notices(50, subject_id="act_a") if one.notice.channel.startswith("target:")]
+    (taken,) = [one for one in store.action_steps("act_a") if one.step is ActionStep.UNDONE]
+    store.close()
+    assert (order.notice_id, order.channel, order.step) == ("act_a:undo", "target:webhook", ActionStep.UNDONE)
+    assert (taken.reason, taken.approved_by) == ("undone_by_person", "ana")
+
+
+def test_an_action_that_never_was_is_told(config: Path):
+    result = actions(config, "undo", "act_zzz")
+
+    assert (result.exit_code, result.stderr) == (
+        1, "there is no action 'act_zzz'; `emberwatch actions list` shows them\n",
+    )  # fmt: skip
