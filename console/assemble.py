@@ -45,12 +45,13 @@ from store.store import Store
 from streams.attribution import Attribution, TeamRule
 from streams.back_pressure import BackPressure
 from streams.challenger import ProphetPool
+from streams.commits import DeadLetters
 from streams.delivery import Delivery
 from streams.digest_duty import DigestDuty
 from streams.duties import Duties
 from streams.forecast_duty import ForecastDuty
 from streams.kafka_login import KafkaLogin
-from streams.keeper import DeadLetters, Keeper, no_unread
+from streams.keeper import Keeper, no_unread
 from streams.metrics import Metrics
 from streams.pipeline import Limits, Pipeline
 from streams.poison import PoisonLimit

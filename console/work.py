@@ -16,9 +16,10 @@ from console import assemble
 from console.metrics_page import metrics_answer
 from console.service import Parts, Server, tick_keeper
 from store.facts import RejectRow
-from streams.app import EXIT_CRASHED, KafkaSettings
+from streams.app import KafkaSettings
+from streams.commits import DeadLetters
+from streams.consumption import EXIT_CRASHED
 from streams.dead_letters import DeadLetterProducer
-from streams.keeper import DeadLetters
 from streams.topics import KafkaUnreachable
 from streams.worker import Worker
 

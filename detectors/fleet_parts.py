@@ -54,10 +54,16 @@ class FleetParts:
                     bodies[column] = dtype, shape, body
                     at += size
                 getattr(self.fleet, name).take(keys, bodies)
-            self.fleet.teams, self.fleet.models, self.fleet.numbered = list(teams), list(models), int(numbered)
+            self.fleet.teams, self.fleet.models, self.fleet.numbered = _once(teams), _once(models), int(numbered)
         except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise PanelError("these bytes are not a fleet") from error
         self._written = {name: _digest(body) for name, body in parts.items()}  # a column may be new since
+
+
+def _once(words: list[str | None]) -> list[str | None]:
+    """The same words; those that are alike are one in memory."""
+    known: dict[str | None, str | None] = {}
+    return [known.setdefault(word, word) for word in words]
 
 
 def _parts(fleet: Fleet) -> dict[str, Buffer]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from detectors import bins
 from detectors.bins import HOURS_A_DAY, Flags, Floats
-from detectors.findings import Cause, Finding, Kind
+from detectors.findings import Cause, Finding
 from detectors.minute import Minute, Rows, moment
 from detectors.panel import Fleet
+from detectors.rise import rise
 
 
 @dataclass(frozen=True)
@@ -179,28 +180,14 @@ class Level:
     @staticmethod
     def _say(fleet: Fleet, minute: Minute, row: int, *, ended: bool) -> Finding:
         workloads = fleet.workloads
-        began_s = float(workloads.column("level_since_s")[row])
-        factor = float(workloads.column("volume_factor")[row])
-        observed = float(workloads.column("level_hours_usd")[row].mean()) * factor
-        expected = float(workloads.column("level_expected_usd")[row]) * factor
-        record = float(workloads.column("level_record_usd")[row]) * factor / HOURS_A_DAY
-        return Finding(
-            kind=Kind.ANOMALY,
-            cause=list(Cause)[int(workloads.column("level_cause")[row])],
-            at=minute.known_at,
-            began_at=moment(began_s),
+        return rise(
+            fleet,
+            minute,
+            row,
+            "level",
+            observed=float(workloads.column("level_hours_usd")[row].mean()),
+            expected=float(workloads.column("level_expected_usd")[row]),
+            record=float(workloads.column("level_record_usd")[row]) / HOURS_A_DAY,
             ended_at=moment(float(minute.end_s)) if ended else None,
-            workload=workloads.keys[row],
-            team=fleet.teams[row],
-            cleared=ended,
-            usd_per_hour=0.0 if ended else round(max(observed - expected, 0.0), 6),
-            usd_so_far=round(float(workloads.column("level_excess_usd")[row]) * factor, 6),
-            observed=round(observed, 6),
-            expected=round(expected, 6),
-            confidence=0.9,
-            evidence={
-                "record_usd_per_hour": round(record, 6),
-                "window_s": 86_400.0,
-            },
-            changes=bins.changes_near(minute, row, began_s),
+            window_s=86_400.0,
         )

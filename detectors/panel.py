@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.order import Order
+
 OVERFLOW = "__other__"
 FREE = ""  # in the place of the key of a row that nobody has; to detectors it is a row that never reported
 VERSION = 1
@@ -37,6 +39,7 @@ class Panel:
         self._owners: set[str] = set()  # columns that hold row numbers of the workloads' panel
         self._free: list[int] = []  # rows to be reused, the lowest last
         self._waiting: dict[str, NDArray[Any]] = {}  # loaded columns that nobody has declared yet
+        self._order = Order()
         self._capacity = 64
 
     def __len__(self) -> int:
@@ -61,6 +64,7 @@ class Panel:
             made = self._free.pop()
             self._blank([made])  # some columns move for all rows
             self.keys[made] = key
+            self._order.clear()
             self._rows[key] = made
             return made
         made = len(self.keys)
@@ -73,6 +77,10 @@ class Panel:
     def find(self, key: str) -> int | None:
         """The row of a key, None where it has none."""
         return self._rows.get(key)
+
+    def ranks(self) -> NDArray[np.int64]:
+        """The place of each row where rows are in the order of their keys. (rows,)."""
+        return self._order.ranks(self.keys)
 
     def declare(
         self, name: str, dtype: str, fill: float | int | bool, width: int | None = None, *, owner: bool = False
@@ -130,6 +138,7 @@ class Panel:
             return {}
         bodies = self._bodies(gone)
         self._waiting.clear()
+        self._order.clear()
         self._blank(gone)
         held = {}
         for row, body in zip(gone, bodies, strict=True):
@@ -224,6 +233,7 @@ class Panel:
         except (AttributeError, TypeError, ValueError) as error:
             raise PanelError("the columns of this panel are damaged") from error
         self.keys = list(keys)
+        self._order.clear()
         self._rows = {key: row for row, key in enumerate(self.keys) if key != FREE}
         self._free = [row for row in range(len(self.keys) - 1, -1, -1) if self.keys[row] == FREE]
         self._grow(len(self.keys) + 1)
@@ -258,6 +268,11 @@ class Fleet:
         elif team is not None:
             self.teams[row] = team
         return row
+
+    def team(self, name: str) -> str | None:
+        """The latest known team of a workload."""
+        row = self.workloads.find(name)
+        return None if row is None else self.teams[row]
 
     def device(self, name: str, model: str | None, workload: int | None = None) -> int:
         """The row of an accelerator; remembers its model, and whether `workload` has to share a row with others."""

@@ -10,9 +10,10 @@ import numpy as np
 
 from detectors import bins
 from detectors.bins import BIN_S, BINS_AN_HOUR, Flags, Floats
-from detectors.findings import Cause, Finding, Kind
+from detectors.findings import Cause, Finding
 from detectors.minute import Minute, Rows, moment
 from detectors.panel import Fleet
+from detectors.rise import rise
 
 _TWO_OF_THREE = 1.25  # what a count that halves each bin shows after odd, odd and after odd, calm, odd
 
@@ -123,30 +124,16 @@ class Spike:
 
     def _say(self, fleet: Fleet, minute: Minute, row: int, usd: float, *, ended: bool) -> Finding:
         workloads = fleet.workloads
-        began_s = float(workloads.column("spike_since_s")[row])
-        factor = float(workloads.column("volume_factor")[row])
-        expected = float(workloads.column("spike_expected_usd")[row]) * factor * BINS_AN_HOUR
-        observed = usd * factor * BINS_AN_HOUR
-        record = float(workloads.column("spike_record_usd")[row]) * factor * BINS_AN_HOUR
         requests = float(workloads.column("bin_requests")[row])
-        return Finding(
-            kind=Kind.ANOMALY,
-            cause=list(Cause)[int(workloads.column("spike_cause")[row])],
-            at=minute.known_at,
-            began_at=moment(began_s),
+        return rise(
+            fleet,
+            minute,
+            row,
+            "spike",
+            observed=usd * BINS_AN_HOUR,
+            expected=float(workloads.column("spike_expected_usd")[row]) * BINS_AN_HOUR,
+            record=float(workloads.column("spike_record_usd")[row]) * BINS_AN_HOUR,
             ended_at=moment(minute.end_s - self.calm_bins * BIN_S) if ended else None,
-            workload=workloads.keys[row],
-            team=fleet.teams[row],
-            cleared=ended,
-            usd_per_hour=0.0 if ended else round(max(observed - expected, 0.0), 6),
-            usd_so_far=round(float(workloads.column("spike_excess_usd")[row]) * factor, 6),
-            observed=round(observed, 6),
-            expected=round(expected, 6),
-            confidence=0.9,
-            evidence={
-                "record_usd_per_hour": round(record, 6),
-                "failed_ratio": round(float(workloads.column("bin_errors")[row]) / max(requests, 1.0), 4),
-                "window_s": float(BIN_S),
-            },
-            changes=bins.changes_near(minute, row, began_s),
+            failed_ratio=round(float(workloads.column("bin_errors")[row]) / max(requests, 1.0), 4),
+            window_s=float(BIN_S),
         )

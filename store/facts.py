@@ -13,7 +13,7 @@ from alerts.incidents import Incident
 from alerts.notices import Notice
 
 
-class LedgerRow(Struct, frozen=True, kw_only=True):
+class LedgerRow(Struct, frozen=True, kw_only=True, gc=False):
     """What one spend line of one workload cost in one UTC hour. Key: hour, workload, line."""
 
     hour: datetime
@@ -98,8 +98,15 @@ class StopRow(Struct, frozen=True, kw_only=True):
     incident_id: str
     resumed_at: datetime | None = None
     resumed_by: str | None = None
-    allowance: int = 0  # bad messages that whoever resumed it lets through
+    allowance: int = 0  # bad messages that whoever resumed it lets through: how many of them are left
     taken_up_at: datetime | None = None  # when its owner read on
+
+
+class AllowanceRow(Struct, frozen=True, kw_only=True):
+    """How many bad messages of a partition that was let go on may still pass uncounted. Key: partition."""
+
+    partition: int
+    left: int
 
 
 class WorkloadState(StrEnum):
@@ -110,7 +117,7 @@ class WorkloadState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class StatusRow(Struct, frozen=True, kw_only=True):
+class StatusRow(Struct, frozen=True, kw_only=True, gc=False):
     """A workload as its latest complete minute shows it. Key: workload."""
 
     workload: str
@@ -127,7 +134,7 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     idle_since: datetime | None = None
 
 
-class DeviceRow(Struct, frozen=True, kw_only=True):
+class DeviceRow(Struct, frozen=True, kw_only=True, gc=False):
     """Where an accelerator was seen last. Key: device; it has one owner in the whole service."""
 
     device: str
@@ -217,6 +224,7 @@ class Facts(Struct, kw_only=True):
     incidents: list[Incident] = []
     notices: list[Notice] = []
     reject_counts: list[RejectCount] = []
+    allowances: list[AllowanceRow] = []  # as of before any of `stops`
     stops: list[StopRow] = []
     cold: list[ColdRow] = []  # rows that left the panels
     warmed: list[ColdKey] = []  # rows that came back before any of `cold` left

@@ -21,7 +21,7 @@ from store.ledger import write_ledger, write_teams
 from store.outbox import write_notices
 from store.rejects import reject_counts_since, write_reject_counts, write_rejects
 from store.status import write_forecasts, write_statuses
-from store.stops import stop_of, take_up, write_stops
+from store.stops import stop_of, take_up, write_allowances, write_stops
 from store.upsert import insert_into, table_of, upsert
 
 PROGRESS = table_of(tables.Progress).c
@@ -44,7 +44,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
     reject_counts: list[RejectCount] = []  # of the hour before and since
     stop: StopRow | None = None  # where it is stopped
-    allowance: int = 0  # bad messages to let through: someone has resumed it since
+    allowance: int = 0  # bad messages that may still pass: someone has resumed it since
 
 
 def _write_parts(connection: Connection, partition: int, parts: Parts, now: datetime) -> None:
@@ -118,7 +118,7 @@ class ProgressPart(Part):
                 offsets=offsets,
                 reject_counts=reject_counts_since(connection, partition, now - COUNTS_KNOWN),
                 stop=stop if stopped else None,
-                allowance=0 if stop is None or stopped else take_up(connection, partition, now),
+                allowance=0 if stop is None or stopped else take_up(connection, stop, now),
             )
 
     def commit(
@@ -154,6 +154,7 @@ class ProgressPart(Part):
             write_changes(connection, facts.changes)
             write_rejects(connection, facts.rejects)
             write_reject_counts(connection, facts.reject_counts)
+            write_allowances(connection, facts.allowances)
             write_stops(connection, facts.stops)
             write_statuses(connection, facts.statuses)
             write_devices(connection, facts.devices)

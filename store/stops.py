@@ -11,7 +11,7 @@ from alerts.incidents import Incident
 from alerts.notices import Notice
 from store import tables
 from store.database import Part
-from store.facts import StopRow
+from store.facts import AllowanceRow, StopRow
 from store.incidents import write_incidents
 from store.outbox import write_notices
 from store.upsert import table_of, upsert
@@ -31,15 +31,23 @@ def stop_of(connection: Connection, partition: int) -> StopRow | None:
     return None if row is None else _stop(row)
 
 
-def take_up(connection: Connection, partition: int, now: datetime) -> int:
-    """Note that the owner reads on; returns how many bad messages are let through, 0 where that was noted before."""
-    first = (
-        update(table_of(tables.PartitionStop))
-        .where(STOPS.partition == partition, STOPS.resumed_at.is_not(None), STOPS.taken_up_at.is_(None))
-        .values(taken_up_at=now)
-        .returning(STOPS.allowance)
-    )
-    return int(connection.scalar(first) or 0)
+def write_allowances(connection: Connection, rows: Iterable[AllowanceRow]) -> None:
+    """Write how much is left of what was let through; it never grows."""
+    for row in rows:
+        connection.execute(
+            update(table_of(tables.PartitionStop))
+            .where(STOPS.partition == row.partition, STOPS.resumed_at.is_not(None), STOPS.allowance > row.left)
+            .values(allowance=row.left)
+        )
+
+
+def take_up(connection: Connection, stop: StopRow, now: datetime) -> int:
+    """Note that the owner of a partition that was resumed reads on; returns how many bad messages may still pass."""
+    if stop.taken_up_at is None:
+        connection.execute(
+            update(table_of(tables.PartitionStop)).where(STOPS.partition == stop.partition).values(taken_up_at=now)
+        )
+    return stop.allowance
 
 
 def _row(stop: StopRow) -> dict[str, Any]:
@@ -87,10 +95,12 @@ class StopsPart(Part):
             return True
 
     def take_up_resumed(self, partition: int, now: datetime) -> int | None:
-        """None while the partition is stopped; else how many bad messages are let through as it goes on (once)."""
+        """None while the partition is stopped; else how many bad messages may still pass as it goes on."""
         with self._database.reading() as connection:
             stop = stop_of(connection, partition)
-        if stop is not None and stop.resumed_at is None:
+        if stop is None:
+            return 0
+        if stop.resumed_at is None:
             return None
         with self._database.writing() as connection:
-            return take_up(connection, partition, now)
+            return take_up(connection, stop, now)

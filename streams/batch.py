@@ -1,5 +1,6 @@
 """Messages of one partition as columns, and the events in them: what one call takes, before anything is decided."""
 
+from collections.abc import Sequence
 from operator import attrgetter
 
 import numpy as np
@@ -23,6 +24,7 @@ class Batch(Struct, kw_only=True):
     offsets: Longs
     arrived_ms: Longs
     values: list[bytes]
+    keys: Sequence[bytes | None] = ()  # of the messages; none at all where they are not known
     events: list[Event] = []
     owners: Longs = np.zeros(0, dtype=np.int64)
     indices: Longs = np.zeros(0, dtype=np.int64)
@@ -44,7 +46,7 @@ class Batch(Struct, kw_only=True):
             places = np.zeros(len(messages), dtype=np.int64)
             offsets = np.asarray(messages.offsets, dtype=np.int64)
             arrived_ms = np.asarray(messages.arrived_ms, dtype=np.int64)
-            values = list(messages.values)
+            values, keys = list(messages.values), messages.keys
         else:
             topics = list(dict.fromkeys(record.topic for record in messages))
             place_of = {topic: place for place, topic in enumerate(topics)}
@@ -53,7 +55,7 @@ class Batch(Struct, kw_only=True):
             arrived_ms = np.rint(
                 np.array([record.arrived_at.timestamp() for record in messages], dtype=np.float64) * 1000
             ).astype(np.int64)
-            values = [record.value for record in messages]
+            values, keys = [record.value for record in messages], [record.key for record in messages]
         new = np.zeros(len(values), dtype=np.bool_)
         for place, topic in enumerate(topics):
             mine = np.flatnonzero(places == place)
@@ -61,8 +63,9 @@ class Batch(Struct, kw_only=True):
             new[mine] = offsets[mine] >= before
         if not new.all():
             places, offsets, arrived_ms = places[new], offsets[new], arrived_ms[new]
-            values = [values[place] for place in np.flatnonzero(new).tolist()]
-        return cls(topics=topics, places=places, offsets=offsets, arrived_ms=arrived_ms, values=values)
+            left = np.flatnonzero(new).tolist()
+            values, keys = [values[place] for place in left], [keys[place] for place in left] if keys else ()
+        return cls(topics=topics, places=places, offsets=offsets, arrived_ms=arrived_ms, values=values, keys=keys)
 
     def next_offsets(self) -> dict[str, int]:
         """The next offset to read, by topic."""

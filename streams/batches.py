@@ -20,13 +20,14 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from streams.pieces import MAX_UNPACKED_BYTES, Piece
 from streams.unpacking import Unreadable, unpacked
 
-ROW, COLUMNS = attrgetter("offset", "timestamp", "value"), 3
+ROW, COLUMNS = attrgetter("offset", "timestamp", "value", "key"), 4
 FRAME = struct.Struct(">qi")  # base offset, length of what follows
 MAGIC_AT, NEWEST = 16, 2
 ATTRIBUTES_AT, HEADER_BYTES = 21, 61  # of a batch in the newest format
 LEAST_OLD_BYTES = 26  # of a message in the formats before it
 LENGTH = struct.Struct(">i")
 CODEC_MASK = 0x07
+STRIDE = 500  # messages that are read at a time, before their bytes are counted
 
 
 class BadChecksum(Exception):
@@ -87,26 +88,29 @@ class Cursor:
         self._batch_after = position
         self._spent = False
         self._fault: str | None = None  # of the batch that comes next
+        self._mean_bytes = float(MAX_UNPACKED_BYTES)  # of a message, by those read last: at first, one is tried
 
     @property
     def spent(self) -> bool:
         """Whether all was read."""
         return self._spent
 
-    def take(self, most: int, *, trusted: bool = True) -> Piece | None:
-        """The next `most` messages, fewer at the end; None when nothing is left.
+    def take(self, most: int, most_bytes: int = MAX_UNPACKED_BYTES, *, trusted: bool = True) -> Piece | None:
+        """The next `most` messages, fewer at the end or where they have `most_bytes`; None when nothing is left.
 
         Raises BadChecksum, with the position unchanged; unless `trusted`: then such a batch is refused.
         """
         first = self.next_fetch_offset
         rows: list[Any] = []
+        left_bytes = most_bytes
         try:
             while (
                 self._fault is None
                 and len(rows) < most * COLUMNS
+                and left_bytes > 0
                 and (self._records is not None or self._open(trusted))
             ):
-                self._read(rows, most)
+                left_bytes -= self._read(rows, most, left_bytes)
         except Unreadable as fault:
             self._fault = str(fault)
         except BadChecksum:
@@ -124,24 +128,36 @@ class Cursor:
             offsets=rows[0::COLUMNS],
             stamped_ms=rows[1::COLUMNS],
             values=values if None not in values else [value or b"" for value in values],
+            keys=rows[3::COLUMNS],
         )
 
-    def _read(self, rows: list[Any], most: int) -> None:
-        """Add rows of the open batch, as offset, time and value in turn: no row is kept for the collector to visit."""
-        wanted = most - len(rows) // COLUMNS
+    def _read(self, rows: list[Any], most: int, left_bytes: int) -> int:
+        """Add rows of the open batch, their columns in turn: no row is kept for the collector to visit.
+
+        Returns the bytes of their values: no more than are left, unless messages grow all at once.
+        """
+        wanted = min(most - len(rows) // COLUMNS, int(left_bytes / self._mean_bytes) + 1, STRIDE)
+        found: list[Any] = []
+        damage: Exception | None = None
         try:
-            found = list(chain.from_iterable(map(ROW, islice(self._records or (), wanted))))
+            found.extend(chain.from_iterable(map(ROW, islice(self._records or (), wanted))))
         except (KafkaError, ValueError, OverflowError) as error:
-            raise Unreadable("the batch is damaged: its messages can't be told apart") from error
+            damage = error  # what came before it is kept
         ended = len(found) < wanted * COLUMNS
+        read_bytes = 0
         if found:
+            read_bytes = sum(map(len, filter(None, found[2::COLUMNS])))
+            self._mean_bytes = max(read_bytes * COLUMNS / len(found), 1.0)
             after = found[-COLUMNS] + 1
             if found[0] < self.next_fetch_offset:
                 del found[: bisect_left(found[::COLUMNS], self.next_fetch_offset) * COLUMNS]
             rows += found
             self.next_fetch_offset = max(self.next_fetch_offset, after)
+        if damage is not None:
+            raise Unreadable("the batch is damaged: its messages can't be told apart") from damage
         if ended:
             self._close()
+        return read_bytes
 
     def _open(self, trusted: bool) -> bool:
         """Begin the next batch that holds messages; False when there is none."""

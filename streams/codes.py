@@ -44,6 +44,17 @@ class Codes:
         return self.columns[name]
 
 
+def distinct(values: NDArray[np.int64]) -> list[int]:
+    """The values (n,) that occur, in order."""
+    if len(values) and (values == values[0]).all():
+        return [int(values[0])]
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    found: list[int] = ordered[first].tolist()
+    return found
+
+
 def last_places(codes: NDArray[np.int64]) -> list[int]:
     """Each code that occurs, once, in the order of its last occurrence."""
     unique, back = np.unique(codes[::-1], return_index=True)

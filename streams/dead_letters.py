@@ -47,22 +47,17 @@ class DeadLetterProducer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def put(self, rejects: Sequence[RejectRow], keys: Mapping[tuple[str, int, int], bytes] | None = None) -> None:
-        """Write the rejects, in order, and wait for all acknowledgements. Raises KafkaUnreachable: put them again.
-
-        `keys` holds the original key of a message, where it had one, by logical topic, partition and offset.
-        """
+    async def put(self, rejects: Sequence[RejectRow]) -> None:
+        """Write the rejects, in order, and wait for all acknowledgements. Raises KafkaUnreachable: put them again."""
         if not rejects:
             return
         try:
             producer = await self._connected()
-            sent = [
-                await self._send(producer, reject, (keys or {}).get(_place(reject), reject.key)) for reject in rejects
-            ]
+            sent = [await self._send(producer, reject) for reject in rejects]
             results = await asyncio.gather(*sent, return_exceptions=True)
             for reject, result in zip(rejects, results, strict=True):
                 if isinstance(result, MessageSizeTooLargeError):
-                    await (await self._send(producer, reject, reject.key, cut=True))
+                    await (await self._send(producer, reject, cut=True))
                 elif isinstance(result, BaseException):
                     raise result
         except (KafkaError, TimeoutError) as error:
@@ -96,9 +91,7 @@ class DeadLetterProducer:
                 self._producer = producer
             return self._producer
 
-    async def _send(
-        self, producer: AIOKafkaProducer, reject: RejectRow, key: bytes | None, cut: bool = False
-    ) -> "asyncio.Future[object]":
+    async def _send(self, producer: AIOKafkaProducer, reject: RejectRow, cut: bool = False) -> "asyncio.Future[object]":
         value, headers = reject.payload, self._headers(reject)
         if cut:
             headers.append(("emberwatch.cut_from_bytes", _text(len(value))))
@@ -106,7 +99,7 @@ class DeadLetterProducer:
         partitions = await producer.partitions_for(self._topic)
         partition = reject.partition if reject.partition in partitions else None
         future: asyncio.Future[object] = await producer.send(
-            self._topic, key=key, value=value, partition=partition, headers=headers
+            self._topic, key=reject.key, value=value, partition=partition, headers=headers
         )
         return future
 
@@ -123,10 +116,6 @@ class DeadLetterProducer:
             ("emberwatch.index", _text(reject.index)),
             ("emberwatch.arrived_at", _text(reject.at.isoformat())),
         ]
-
-
-def _place(reject: RejectRow) -> tuple[str, int, int]:
-    return reject.topic, reject.partition, reject.offset
 
 
 def _text(value: object) -> bytes:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.codes import distinct
 from streams.marks import Longs, Marks, packed, unpacked
 
 HOUR_MS = 3_600_000
@@ -50,12 +51,12 @@ class Seen:
         marks = np.fromiter((_mark(name) for name in names), dtype=np.int64, count=len(at_ms))
         hours = at_ms // HOUR_MS
         first = np.ones(len(marks), dtype=np.bool_)
-        for hour in np.unique(hours).tolist():
+        for hour in distinct(hours):
             for beside in (hour - 1, hour + 1):
                 if (beside, NAMED) in self._hours:
                     mine = hours == hour
                     first[mine] &= ~self._ready(beside, NAMED).holds(marks[mine])
-        if first.all() and len(np.unique(hours)) == 1:
+        if first.all() and len(distinct(hours)) == 1:
             return self._add(NAMED, marks, hours)
         for place in np.flatnonzero(first).tolist():  # one by one: a name may come twice, in hours beside each other
             near = [(int(hours[place]) + step, NAMED) for step in (-1, 1)]
@@ -70,7 +71,7 @@ class Seen:
         if len(hours) and (hours[0] == hours).all():
             return self._into(int(hours[0]), kind, marks)
         first = np.zeros(len(marks), dtype=np.bool_)
-        for hour in np.unique(hours).tolist():
+        for hour in distinct(hours):
             mine = hours == hour
             first[mine] = self._into(hour, kind, marks[mine])
         return first

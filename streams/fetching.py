@@ -46,7 +46,6 @@ class Reader:
         fetcher.__class__ = RawFetcher
         self._fetcher, self._limits, self._generation = fetcher, limits, generation
         self._bad: dict[TopicPartition, tuple[int, int]] = {}  # offset, and how often its checksum was wrong
-        self._gathered_bytes = 0  # as fetched, since the last reading began
         self._error: BaseException | None = None  # to be raised once what was taken before it has been handed over
 
     async def read(self, partitions: Collection[TopicPartition], timeout_s: float) -> Pieces:
@@ -60,7 +59,6 @@ class Reader:
         self._raise_kept()
         generation = self._generation()
         pieces: Pieces = {}
-        self._gathered_bytes = 0
         ends_s = monotonic() + timeout_s
         while self._generation() == generation:  # of another one is read from where that one begins
             empty = not pieces
@@ -110,31 +108,33 @@ class Reader:
                 result.check_raise()
             else:
                 return True  # what was taken is handed over first
-        return full or sum(len(piece.offsets) for taken in pieces.values() for piece in taken) >= self._limits.enough
+        held = [piece for taken in pieces.values() for piece in taken]
+        return (
+            full
+            or sum(len(piece.offsets) for piece in held) >= self._limits.enough
+            or sum(piece.size_bytes for piece in held) >= self._limits.slice_bytes
+        )
 
     def _take(self, tp: TopicPartition, result: Any, pieces: Pieces, generation: int) -> bool:
         records = result._partition_records
         if not isinstance(records, Cursor):
-            self._gathered_bytes += records._records.size_in_bytes()
             records = result._partition_records = self._cursor(records)
         if not result.check_assignment(tp):
             self._forget(tp)
             return False
         taken = pieces.setdefault(tp, [])
-        wanted = self._limits.slice_events - sum(len(piece.offsets) for piece in taken)
-        if wanted > 0:
-            self._take_pieces(tp, result, records, taken, wanted, generation)
+        self._take_pieces(tp, result, records, taken, generation)
         if not taken:
             del pieces[tp]
-        held = sum(len(piece.offsets) for piece in taken)
-        return held >= self._limits.slice_events or self._gathered_bytes >= self._limits.slice_bytes
+        return 0 in self._limits.left(taken)
 
     def _take_pieces(
-        self, tp: TopicPartition, result: Any, cursor: Cursor, taken: list[Piece], wanted: int, generation: int
+        self, tp: TopicPartition, result: Any, cursor: Cursor, taken: list[Piece], generation: int
     ) -> None:
-        while wanted > 0 and not cursor.spent:
+        """Add pieces of what was fetched, up to the limits, both of which are of what it is once it is unpacked."""
+        while 0 not in (left := self._limits.left(taken)) and not cursor.spent:
             try:
-                piece = cursor.take(wanted, trusted=self._is_trusted(tp, cursor.next_fetch_offset))
+                piece = cursor.take(*left, trusted=self._is_trusted(tp, cursor.next_fetch_offset))
             except BadChecksum:
                 self._count_bad(tp, cursor.next_fetch_offset)
                 result._update_position()
@@ -143,7 +143,6 @@ class Reader:
             if piece is None:
                 break
             taken.append(replace(piece, generation=generation))
-            wanted -= len(piece.offsets)
         result._update_position()
         if cursor.spent:
             self._forget(tp)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.minute import DeviceMinute, Minute, UnpricedUse, UsageMinute
+from streams.codes import distinct
 
 NAN = float("nan")
 Longs = NDArray[np.int64]
@@ -45,7 +46,7 @@ class _Table:
     def room(self, rows: int) -> None:
         have = self._whole.shape[1]
         if rows > have:
-            size = max(rows, 2 * have, 16)
+            size = max(rows, have + have // 4, 16)
             whole, known = self._whole, self._known
             self._whole = np.zeros((len(whole), size), dtype=np.int64)
             self._known = np.full((len(known), size), np.nan)
@@ -78,7 +79,7 @@ class _Table:
         winning = np.flatnonzero(at_ms == self.at_ms[rows])
         places, values = rows[winning], [np.asarray(columns[name], dtype=np.float64)[winning] for name in self.latest]
         tied = before[winning] == at_ms[winning]
-        if tied.any() or len(np.unique(places)) != len(places):
+        if tied.any() or len(distinct(places)) != len(places):
             places = np.concatenate([places, places[tied]])
             values = [
                 np.concatenate([column, self.known[name][rows[winning][tied]]])

@@ -5,20 +5,25 @@ squeezed, and opened again when a late event comes; those too old to change are 
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from sys import intern
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.order import Order
 from store.facts import LedgerRow
+from streams.codes import distinct
 
 Longs = NDArray[np.int64]
 HOUR_MS = 3_600_000
 MOST = 10**18  # of any sum, of one line in one hour: a billion dollars. The store's integers have 64 bits
 MOST_AT_ONCE = 10**12  # of one amount, where many are summed in one step: a thousand dollars
 OPEN_HOURS = 2  # pages that stay open
+FEW_LINES = 1000  # that are not worth a look at which of them are used
+WASTE_RATIO = 1.25  # lines that are known to those that are used; beyond it the rest goes
 AMOUNTS = ("nano_usd", "gpu_ms", "requests", "input_tokens", "output_tokens", "unpriced_tokens")
 
 
@@ -34,7 +39,8 @@ class _Page:
 
     def room(self, lines: int) -> None:
         if lines > self.sums.shape[1]:
-            more = max(lines, 2 * self.sums.shape[1], 64) - self.sums.shape[1]
+            have = self.sums.shape[1]
+            more = max(lines, have + have // 4, 64) - have
             self.sums = np.pad(self.sums, ((0, 0), (0, more)))
             self.used, self.dirty = np.pad(self.used, (0, more)), np.pad(self.dirty, (0, more))
 
@@ -58,6 +64,16 @@ class _Page:
             self.room(int(lines.max(initial=-1)) + 1)
             self.sums[:, lines], self.used[lines] = sums, True
 
+    def renumber(self, kept: Longs) -> None:
+        """Make the lines `kept`, in order, all that there are: 0 is the first of them."""
+        if self.squeezed:
+            lines, sums = self.used_lines()
+            self.squeezed = _squeezed(np.searchsorted(kept, lines), sums)
+        else:
+            mine = kept[: np.searchsorted(kept, self.sums.shape[1])]
+            self.sums, self.used, self.dirty = self.sums[:, mine], self.used[mine], self.dirty[mine]
+        self.unwritten = True
+
 
 def _squeezed(lines: Longs, sums: Longs) -> bytes:
     return zlib.compress(np.vstack([lines[None, :], sums]).astype("<i8").tobytes(), 1)
@@ -71,7 +87,9 @@ class LedgerPages:
         self._suffix = f"|p{partition}" if partition else ""
         self._lines: dict[tuple[str, str], int] = {}
         self._names: list[tuple[str, str]] = []
+        self._order = Order()
         self._written_lines = 0
+        self._look_beyond = FEW_LINES  # so many lines: some may be of hours that are gone
         self._pages: dict[int, _Page] = {}
         self._removed: set[int] = set()
 
@@ -105,7 +123,7 @@ class LedgerPages:
             self._split(int(lines[place]), int(end_ms[place]), int(span_ms[place]), one)
 
     def _put_all(self, lines: Longs, hours: Longs, amounts: Mapping[str, Longs]) -> None:
-        known = np.unique(hours).tolist()
+        known = distinct(hours)
         for hour in known:
             mine = slice(None) if len(known) == 1 else hours == hour
             page = self._page(hour)
@@ -139,11 +157,38 @@ class LedgerPages:
         page.room(len(self._names))
         return page
 
-    def forget(self, before_hour: int) -> None:
-        """Let go of the hours (epoch hours) before this one. Events that old must no longer be added."""
+    def forget(self, before_hour: int) -> bool:
+        """Let go of the hours (epoch hours) before this one. Events that old must no longer be added.
+
+        Whether lines have other numbers now: when many of them were of hours that are gone, they went with these.
+        """
+        known = len(self._pages)
         for hour in [hour for hour, page in self._pages.items() if hour < before_hour and not page.dirty.any()]:
             del self._pages[hour]
             self._removed.add(hour)
+        return len(self._pages) != known and self._drop_unused()
+
+    def _drop_unused(self) -> bool:
+        if len(self._names) <= self._look_beyond:
+            return False
+        kept = np.flatnonzero(self._used())
+        self._look_beyond = max(2 * len(kept), FEW_LINES)
+        if len(self._names) <= WASTE_RATIO * len(kept):
+            return False
+        self._names = [self._names[line] for line in kept.tolist()]
+        self._lines = {name: number for number, name in enumerate(self._names)}
+        self._order.clear()
+        self._written_lines = -1
+        for page in self._pages.values():
+            page.renumber(kept)
+        return True
+
+    def _used(self) -> NDArray[np.bool_]:
+        """Which lines any page has."""
+        used = np.zeros(len(self._names), dtype=np.bool_)
+        for page in self._pages.values():
+            used[page.used_lines()[0]] = True
+        return used
 
     def rest(self, now_hour: int) -> None:
         """Squeeze the pages of hours that are over by `now_hour` and told."""
@@ -151,31 +196,35 @@ class LedgerPages:
             if hour <= now_hour - OPEN_HOURS:
                 page.squeeze()
 
-    def drain(self, teams: Mapping[str, str | None]) -> list[LedgerRow]:
-        """The rows that changed since the last call, as absolute figures, in order."""
-        rows = []
+    def drain(self, team: Callable[[str], str | None]) -> list[LedgerRow]:
+        """The rows that changed since the last call, as absolute figures, in order. `team`: a workload's."""
+        rows: list[LedgerRow] = []
+        ranks = self._order.ranks(self._names)
         for hour, page in sorted(self._pages.items()):
             if not page.dirty.any():
                 continue
             at = datetime.fromtimestamp(hour * 3600, UTC)
             lines = np.flatnonzero(page.dirty)
-            figures = page.sums[:, lines].T.tolist()
-            told = zip((self._names[line] for line in lines.tolist()), figures, strict=True)
-            for (workload, line), (nano_usd, gpu_ms, requests, read, written, unpriced) in sorted(told, key=_by_name):
-                rows.append(
-                    LedgerRow(
-                        hour=at,
-                        workload=workload,
-                        line=line + self._suffix,
-                        team=teams.get(workload),
-                        nano_usd=nano_usd,
-                        gpu_s=gpu_ms / 1000,
-                        requests=requests,
-                        input_tokens=read,
-                        output_tokens=written,
-                        unpriced_tokens=unpriced,
-                    )
+            lines = lines[np.argsort(ranks[lines])]
+            names = map(self._names.__getitem__, lines.tolist())
+            figures = (column[lines].tolist() for column in page.sums)
+            rows += [
+                LedgerRow(
+                    hour=at,
+                    workload=workload,
+                    line=line + self._suffix,
+                    team=team(workload),
+                    nano_usd=nano_usd,
+                    gpu_s=gpu_ms / 1000,
+                    requests=requests,
+                    input_tokens=read,
+                    output_tokens=written,
+                    unpriced_tokens=unpriced,
                 )
+                for (workload, line), nano_usd, gpu_ms, requests, read, written, unpriced in zip(
+                    names, *figures, strict=True
+                )
+            ]
             page.dirty[:] = False
         return rows
 
@@ -194,10 +243,11 @@ class LedgerPages:
 
     def whole(self) -> dict[str, bytes]:
         """All of it, for `load`, lines in order; the same sums give the same bytes."""
-        order = sorted(range(len(self._names)), key=self._names.__getitem__)
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        parts = {"lines": msgspec.msgpack.encode([self._names[line] for line in order])}
+        used = self._used()
+        names = [name for name, is_used in zip(self._names, used.tolist(), strict=True) if is_used]
+        place = np.zeros(len(used), dtype=np.int64)
+        place[used] = Order().ranks(names)
+        parts = {"lines": msgspec.msgpack.encode(sorted(names))}
         for hour, page in sorted(self._pages.items()):
             lines, sums = page.used_lines()
             sort = np.argsort(place[lines])
@@ -206,8 +256,10 @@ class LedgerPages:
 
     def load(self, parts: Mapping[str, bytes]) -> None:
         """Take what `whole`, or all `changes` together, wrote."""
-        self._names = msgspec.msgpack.decode(parts["lines"], type=list[tuple[str, str]]) if "lines" in parts else []
+        names = msgspec.msgpack.decode(parts["lines"], type=list[tuple[str, str]]) if "lines" in parts else []
+        self._names = [(workload, intern(line)) for workload, line in names]
         self._lines = {name: number for number, name in enumerate(self._names)}
+        self._order.clear()
         self._written_lines = len(self._names)
         self._pages, self._removed = {}, set()
         for name, body in parts.items():
@@ -218,7 +270,3 @@ class LedgerPages:
                 if not body or lines.max(initial=-1) >= len(self._names):
                     raise ValueError("a page of the ledger is empty, or has a line without a name")
         self.rest(max(self._pages, default=0))
-
-
-def _by_name(told: tuple[tuple[str, str], list[int]]) -> tuple[str, str]:
-    return told[0]

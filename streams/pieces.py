@@ -13,8 +13,14 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     slice_events: int = 2000
     slice_within_s: float = 0.25
-    slice_bytes: int = 4 * 1024 * 1024  # enough is gathered when so much was fetched
+    slice_bytes: int = 4 * 1024 * 1024  # of values, unpacked: enough of a partition, and enough of all for a slice
     batch_bytes: int = MAX_UNPACKED_BYTES  # of one compressed batch, unpacked
+
+    def left(self, taken: Sequence["Piece"]) -> tuple[int, int]:
+        """How many messages, and bytes of values, may be added to these pieces of a partition; 0 of either: none."""
+        events = self.slice_events - sum(len(piece.offsets) for piece in taken)
+        size = self.slice_bytes - sum(piece.size_bytes for piece in taken)
+        return max(events, 0), max(size, 0)
 
     @property
     def enough(self) -> int:
@@ -30,8 +36,14 @@ class Piece(Struct, frozen=True, gc=False):
     offsets: Sequence[int] = ()
     stamped_ms: Sequence[int] = ()  # epoch milliseconds, of the broker or of the producer as the topic is set
     values: Sequence[bytes] = ()
+    keys: Sequence[bytes | None] = ()
     refused: str | None = None
     generation: int | None = None  # of the assignment under which it was read
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its values."""
+        return sum(map(len, self.values))
 
     def since(self, offset: int) -> "Piece":
         """The part of it from this offset on."""
@@ -42,6 +54,7 @@ class Piece(Struct, frozen=True, gc=False):
             offsets=self.offsets[at:],
             stamped_ms=self.stamped_ms[at:],
             values=self.values[at:],
+            keys=self.keys[at:],
             refused=self.refused,
             generation=self.generation,
         )
@@ -65,5 +78,6 @@ def _one(run: list[Piece]) -> Piece:
         offsets=[offset for piece in run for offset in piece.offsets],
         stamped_ms=[ms for piece in run for ms in piece.stamped_ms],
         values=[value for piece in run for value in piece.values],
+        keys=[key for piece in run for key in piece.keys],
         generation=run[0].generation,
     )

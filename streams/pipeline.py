@@ -28,6 +28,7 @@ from streams.attribution import Attribution
 from streams.batch import Batch
 from streams.clock import Clock, Way
 from streams.cold import ColdIndex
+from streams.disputes import Disputes
 from streams.duplicates import Seen
 from streams.fold import OpenMinute
 from streams.formats.native import CHARGE, SAMPLE, USAGE, Decoder, elements
@@ -47,6 +48,7 @@ DAY_S = 86_400
 CROWDED_RATIO = 0.5  # of the rows of a panel; beyond it those that are cold leave
 LONGEST_SILENCE_MINUTES = 1_440  # after a longer hole in the data only the last day of it is walked through
 MAX_REJECT_BYTES = 65_536  # of a payload that is set aside
+MAX_KEY_BYTES = 4_096  # a longer key of a message that is set aside is left out: whole, or not at all
 
 
 Codes = dict[int, list[int]]
@@ -111,9 +113,9 @@ class Pipeline:
         self.offsets: dict[str, int] = {}  # by topic: the next one to read
         self.pages, self.seen = LedgerPages(partition), Seen(limits.max_identities)
         self._decoder = Decoder()
-        disputed: set[tuple[str, int]] = set()  # rows of which samples or usage say different teams or models
-        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
-        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, disputed)
+        teams = Disputes()  # of rows of which samples or usage say different ones
+        self._samples = Samples(self.fleet, pricer, attribution, self.pages, self.seen, teams)
+        self._usages = Usages(self.fleet, pricer, attribution, self.pages, self.seen, teams)
         self.open: dict[int, OpenMinute] = {}  # by epoch minute
         self.next_minute = 0  # the first one not closed yet
         self.floor_hour = 0  # events before this epoch hour are too old to be told from duplicates
@@ -281,9 +283,9 @@ class Pipeline:
         if not len(places):
             return
         kinds = batch.kinds[places]
-        for kind, number in zip(*np.unique(kinds, return_counts=True), strict=True):
-            name = KIND_NAMES[int(kind)]
-            self.tally.events[name] = self.tally.events.get(name, 0) + int(number)
+        for name, number in zip(KIND_NAMES, np.bincount(kinds, minlength=len(KIND_NAMES)).tolist(), strict=True):
+            if number:
+                self.tally.events[name] = self.tally.events.get(name, 0) + number
         late = way.late(batch.owners[places] - origin, batch.at_ms[places], self.clock.lateness_ms)
         began = way.before_ms[batch.owners[places] - origin] > 0
         rare = np.flatnonzero(kinds >= CHARGE).tolist()
@@ -449,7 +451,7 @@ class Pipeline:
     def drain(self) -> Facts:
         """What was found out since the last call."""
         facts, self.facts = self.facts, Facts()
-        facts.ledger = self.pages.drain(dict(zip(self.fleet.workloads.keys, self.fleet.teams, strict=True)))
+        facts.ledger = self.pages.drain(self.fleet.team)
         facts.devices = self.statuses.drain_devices(self.fleet)
         facts.statuses = self.statuses.drain(self.fleet)
         facts.incidents = self.book.drain()
@@ -588,7 +590,9 @@ class Pipeline:
             self.floor_hour, self.clock.oldest_ms(self.limits.horizon_h * HOUR_MS) // HOUR_MS - self.limits.horizon_h
         )
         self.floor_hour = self.seen.forget(self.floor_hour)
-        self.pages.forget(self.floor_hour)
+        if self.pages.forget(self.floor_hour):
+            self._samples.clear()
+            self._usages.clear()
         self._fleet_written = False
 
     def _skip(self, minute: int, ready: int) -> int:
@@ -636,6 +640,7 @@ class Pipeline:
                     payload=payload[:MAX_REJECT_BYTES],
                     at=moment(int(batch.arrived_ms[owner]) / 1000),
                     fault=word,
+                    key=_key(batch, owner),
                 )
             )
 
@@ -671,6 +676,11 @@ class Pipeline:
     def watermark(self) -> datetime | None:
         """Event time up to which everything is complete; None before the first event."""
         return moment(self.clock.watermark_ms / 1000) if self.clock.watermark_ms else None
+
+
+def _key(batch: Batch, owner: int) -> bytes | None:
+    key = batch.keys[owner] if batch.keys else None
+    return None if key is None or len(key) > MAX_KEY_BYTES else key
 
 
 def _ms(at: datetime) -> int:

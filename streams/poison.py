@@ -12,7 +12,7 @@ from msgspec import DecodeError, Struct
 
 from store.facts import RejectRow
 from streams.formats.native import elements
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 
 
 class PoisonLimit(Struct, frozen=True, kw_only=True):
@@ -37,9 +37,9 @@ class Trip(Struct, frozen=True, kw_only=True):
 class Poison:
     """Counts the bad messages of one input. Memory is bounded by the window."""
 
-    def __init__(self, limit: PoisonLimit, allowance: int = 0) -> None:
-        """`allowance`: so many bad ones are let through, and not counted, before counting begins."""
-        self.limit, self.allowance = limit, allowance
+    def __init__(self, limit: PoisonLimit) -> None:
+        """Nothing is counted yet."""
+        self.limit = limit
         self._seen = 0  # messages
         self._in_a_row = 0
         self._last = -1  # number of the latest bad one
@@ -55,7 +55,7 @@ class Poison:
         """How many messages can come before the limit could be passed; at least 1."""
         in_a_row = self._in_a_row if self._last == self._seen - 1 else 0
         spare = min(self.limit.max_in_a_row - in_a_row, self._most - len(self._recent))
-        return max(spare, 0) + self.allowance + 1
+        return max(spare, 0) + 1
 
     def take(self, messages: int, bad: Sequence[int]) -> tuple[int, int, int] | None:
         """Count messages, of which those at the places `bad` (rising, from 0) could not be used.
@@ -64,9 +64,6 @@ class Poison:
         """
         passed = None
         for place in bad:
-            if self.allowance:
-                self.allowance -= 1
-                continue
             number = self._seen + place
             self._in_a_row = self._in_a_row + 1 if number == self._last + 1 else 1
             self._last = number
@@ -81,6 +78,11 @@ class Poison:
         return passed
 
     @property
+    def most_of_interest(self) -> int:
+        """So many bad ones in a row count as much as any larger number of them."""
+        return self.limit.window + self.limit.max_in_a_row + 1
+
+    @property
     def _most(self) -> int:
         return int(self.limit.max_ratio * self.limit.window)
 
@@ -93,7 +95,10 @@ class PoisonGuard:
     """The counts of one partition: of each of its topics, or of all of them together."""
 
     def __init__(self, limit: PoisonLimit, *, together: bool = False, allowance: int = 0) -> None:
-        """`together`: topics that share one log are counted as one. `allowance`: as in `Poison`, for each count."""
+        """`together`: topics that share one log are counted as one.
+
+        `allowance`: so many bad ones, of all topics, are let through, and not counted, before counting begins.
+        """
         self.limit, self.together, self.allowance = limit, together, allowance
         self._counts: dict[str, Poison] = {}
 
@@ -106,18 +111,37 @@ class PoisonGuard:
         for run in _runs(messages, self.together):
             first, count = 0, self._count(run)
             while first < len(run):
-                end = len(run) if count.is_clean else min(len(run), first + count.room)
+                end = len(run) if count.is_clean else min(len(run), first + count.room + self.allowance)
                 yield _cut(run, first, end)
                 first = end
 
     def judge(self, part: Messages, rejects: Sequence[RejectRow]) -> Trip | None:
         """Count a piece, of which `rejects` were set aside; returns what passed the limit, or None."""
-        passed = self._count(part).take(len(part), _bad_places(part, rejects) if rejects else ())
+        passed = self._take(self._count(part), len(part), _bad_places(part, rejects) if rejects else ())
         if passed is None:
             return None
-        place, bad, of = passed
-        offset, arrived_ms = _place(part, place)
-        topic = part.topic if isinstance(part, Slice) else part[place].topic
+        offset, arrived_ms = _place(part, passed[0])
+        topic = part.topic if isinstance(part, Slice) else part[passed[0]].topic
+        return self._trip(topic, offset, arrived_ms, passed)
+
+    def judge_refused(self, refused: Refused) -> Trip | None:
+        """Count messages that can't be had, every one of them as a bad one; returns what passed the limit, or None."""
+        count = self._count_of(refused.topic)
+        most = self.allowance + count.most_of_interest
+        number = min(refused.last - refused.first + 1, most)  # a damaged batch may claim to hold billions
+        passed = self._take(count, number, range(number))
+        if passed is None:
+            return None
+        arrived_ms = round(refused.at.timestamp() * 1000)
+        return self._trip(refused.topic, refused.first + passed[0], arrived_ms, passed)
+
+    def _take(self, count: Poison, messages: int, bad: Sequence[int]) -> tuple[int, int, int] | None:
+        let_through = min(self.allowance, len(bad))
+        self.allowance -= let_through
+        return count.take(messages, bad[let_through:])
+
+    def _trip(self, topic: str, offset: int, arrived_ms: int, passed: tuple[int, int, int]) -> Trip:
+        _, bad, of = passed
         how = "messages in a row" if bad == of else f"of the latest {of:,} messages"
         most = f"{self.limit.max_in_a_row:,}" if bad == of else f"{100 * self.limit.max_ratio:g} %"
         return Trip(
@@ -130,9 +154,12 @@ class PoisonGuard:
         )
 
     def _count(self, run: Messages) -> Poison:
-        topic = "" if self.together else run.topic if isinstance(run, Slice) else run[0].topic
+        return self._count_of(run.topic if isinstance(run, Slice) else run[0].topic)
+
+    def _count_of(self, name: str) -> Poison:
+        topic = "" if self.together else name
         if topic not in self._counts:
-            self._counts[topic] = Poison(self.limit, self.allowance)
+            self._counts[topic] = Poison(self.limit)
         return self._counts[topic]
 
 
@@ -149,10 +176,7 @@ def _runs(messages: Messages, together: bool) -> Iterator[Messages]:
 def _cut(messages: Messages, first: int, end: int) -> Messages:
     if first == 0 and end == len(messages):
         return messages
-    if isinstance(messages, Slice):
-        columns = (messages.offsets[first:end], messages.arrived_ms[first:end], messages.values[first:end])
-        return Slice(messages.topic, messages.partition, *columns)
-    return messages[first:end]
+    return messages.cut(first, end) if isinstance(messages, Slice) else messages[first:end]
 
 
 def _bad_places(part: Messages, rejects: Sequence[RejectRow]) -> list[int]:

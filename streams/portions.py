@@ -25,21 +25,16 @@ def bites(messages: Messages) -> Iterator[Messages]:
     first, size = 0, 0
     for place, value in enumerate(messages.values):
         if size and size + len(value) > BITE_BYTES:
-            yield _stretch(messages, first, place)
+            yield messages.cut(first, place)
             first, size = place, 0
         size += len(value)
-    yield _stretch(messages, first, len(messages))
+    yield messages.cut(first, len(messages))
 
 
 def bitten(parts: Iterable[Messages]) -> Iterator[Messages]:
     """Each of the parts in such pieces."""
     for part in parts:
         yield from bites(part)
-
-
-def _stretch(messages: Slice, first: int, end: int) -> Slice:
-    columns = (messages.offsets[first:end], messages.arrived_ms[first:end], messages.values[first:end])
-    return Slice(messages.topic, messages.partition, *columns)
 
 
 def leave_out(left_out: dict[str, int], messages: Messages) -> None:
@@ -58,7 +53,7 @@ def after_seek(left_out: dict[str, int], messages: Messages) -> Messages:
         return messages
     if isinstance(messages, Slice):
         if messages.offsets[0] > left_out.get(messages.topic, messages.offsets[0]):
-            return Slice(messages.topic, messages.partition, [], [], [])
+            return messages.cut(0, 0)
         left_out.pop(messages.topic, None)
         return messages
     kept = []

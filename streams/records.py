@@ -25,6 +25,7 @@ class Slice(Struct, frozen=True, gc=False):
     offsets: Sequence[int]
     arrived_ms: Sequence[int]  # epoch milliseconds, on the clock against which "in the future" is judged
     values: Sequence[bytes]
+    keys: Sequence[bytes | None] = ()  # none at all where they are not known
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -32,9 +33,22 @@ class Slice(Struct, frozen=True, gc=False):
     def records(self) -> list[Record]:
         """The same, message by message."""
         return [
-            Record(self.topic, self.partition, offset, datetime.fromtimestamp(ms / 1000, UTC), value)
-            for offset, ms, value in zip(self.offsets, self.arrived_ms, self.values, strict=True)
+            Record(self.topic, self.partition, offset, datetime.fromtimestamp(ms / 1000, UTC), value, key)
+            for offset, ms, value, key in zip(
+                self.offsets, self.arrived_ms, self.values, self.keys or [None] * len(self), strict=True
+            )
         ]
+
+    def cut(self, first: int, end: int) -> "Slice":
+        """The messages from the place `first` up to `end`."""
+        return Slice(
+            self.topic,
+            self.partition,
+            self.offsets[first:end],
+            self.arrived_ms[first:end],
+            self.values[first:end],
+            self.keys[first:end],
+        )
 
 
 class Refused(Struct, frozen=True, gc=False):

@@ -13,6 +13,7 @@ from detectors.events import GpuSample
 from detectors.panel import OVERFLOW, Fleet
 from streams.attribution import Attribution
 from streams.codes import Codes, last_places
+from streams.disputes import Disputes
 from streams.duplicates import Seen
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Pricer
@@ -56,21 +57,22 @@ class Samples:
         attribution: Attribution,
         pages: LedgerPages,
         seen: Seen,
-        disputed: set[tuple[str, int]],
+        teams: Disputes,
     ) -> None:
-        """Everything it writes to is handed in. `disputed`: rows of which events say different teams or models."""
+        """Everything it writes to is handed in. `teams`: rows of workloads of which events say different ones."""
         self.fleet, self.pricer, self.attribution, self.pages, self.seen = fleet, pricer, attribution, pages, seen
         self._codes = Codes(
             2 * fleet.devices.limit + 1000,
             device=0, workload=0, number=-1, line=0, rate=NO_RATE, from_ms=NAN, until_ms=NAN,
         )  # fmt: skip
-        self._disputed = disputed
+        self._teams, self._models = teams, Disputes()
         self._lessons = 0
 
     def clear(self) -> None:
         """Look everything up anew: rows have moved."""
         self._codes.clear()
-        self._disputed.clear()
+        self._teams.clear()
+        self._models.clear()
 
     @property
     def full(self) -> bool:
@@ -79,8 +81,13 @@ class Samples:
 
     def known(self, events: Sequence[GpuSample]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
-        found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
-        return None if found is None or None in found else found  # type: ignore[return-value]
+        found = list(map(self._codes.numbers.get, self._keys(events)))
+        if None in found or ((self._teams or self._models) and self._disputed(np.array(found, dtype=np.int64)).any()):
+            return None
+        return found  # type: ignore[return-value]
+
+    def _disputed(self, codes: Longs) -> NDArray[np.bool_]:
+        return self._teams.among(self._codes["workload"][codes]) | self._models.among(self._codes["device"][codes])
 
     def _keys(self, events: Sequence[GpuSample]) -> list[tuple[str, str, str | None, str | None]]:
         if self.attribution.rules:
@@ -102,26 +109,34 @@ class Samples:
         if number is not None:
             return number
         device, workload, model, team = key
+        model, team = None if model is None else intern(model), None if team is None else intern(team)
         fleet = self.fleet
         known = fleet.workloads.find(workload)
         if team is not None and known is not None and fleet.teams[known] not in (None, team):
-            self._disputed.add(("workload", known))
+            self._teams.add(known)
         row = fleet.workload(workload, team)
         if fleet.workloads.keys[row] == OVERFLOW:
-            self._disputed.add(("workload", row))
+            self._teams.add(row)
         known = fleet.devices.find(device)
         if model is not None and known is not None and fleet.models[known] not in (None, model):
-            self._disputed.add(("device", known))
+            self._models.add(known)
         device_row = fleet.device(device, model, row)
         alone = fleet.devices.keys[device_row] == device
         if not alone:
-            self._disputed.add(("device", device_row))
-        key = (
-            fleet.devices.keys[device_row] if alone else device,
-            fleet.workloads.keys[row] if fleet.workloads.keys[row] == workload else workload,
-            None if model is None else intern(model),
-            team,
-        )
+            self._models.add(device_row)
+        own = fleet.workloads.keys[row] == workload
+        if not alone and not own and workload not in self.pricer.learnt:  # all of these are alike: one code for them
+            key = (OVERFLOW, OVERFLOW, model, team)
+            number = self._codes.numbers.get(key)
+            if number is not None:
+                return number
+        else:
+            key = (
+                fleet.devices.keys[device_row] if alone else device,
+                fleet.workloads.keys[row] if own else workload,
+                model,
+                team,
+            )
         return self._codes.add(
             key, device=device_row, workload=row, number=fleet.number(device_row) if alone else -1, until_ms=NAN
         )
@@ -134,8 +149,8 @@ class Samples:
         if len(places) != len(events):
             events = [events[place] for place in places.tolist()]
             codes, at_ms = codes[places], at_ms[places]
-        if self._disputed:
-            self._settle(codes)
+        if self._teams or self._models:
+            self._settle(codes[self._disputed(codes)])
         read = {name: _floats(list(map(get, events))) for name, get in _columns.items()}
         span_s = read.pop("span_s")
         span_ms = np.rint(span_s * 1000).astype(np.int64)
@@ -173,15 +188,14 @@ class Samples:
         return first
 
     def _settle(self, codes: Longs) -> None:
-        """Where samples disagree on a team or a model, the latest is right."""
+        """Where samples disagree on a team or a model, the latest is right; where nobody does, all say the same."""
         names = self._codes.keys
         for code in last_places(codes):
-            row, device_row = int(self._codes["workload"][code]), int(self._codes["device"][code])
             _, _, model, team = names[code]
-            if team is not None and ("workload", row) in self._disputed:
-                self.fleet.teams[row] = team
-            if model is not None and ("device", device_row) in self._disputed:
-                self.fleet.models[device_row] = model
+            if team is not None:
+                self.fleet.teams[int(self._codes["workload"][code])] = team
+            if model is not None:
+                self.fleet.models[int(self._codes["device"][code])] = model
 
     def _priced(self, codes: Longs, begun_ms: Longs) -> tuple[Longs, Longs]:
         """The rate of each sample, NO_RATE where nobody knows one, and its line in the ledger."""
@@ -216,7 +230,7 @@ class Samples:
         rate = found.nano_usd_per_hour
         self._codes["rate"][code] = NO_RATE if rate is None else min(rate, MOST)
         self._codes["from_ms"][code], self._codes["until_ms"][code] = found.from_ms, found.until_ms
-        self._codes["line"][code] = self.pages.line(name, f"gpu|{model or 'unknown'}|{found.source}")
+        self._codes["line"][code] = self.pages.line(name, intern(f"gpu|{model or 'unknown'}|{found.source}"))
 
 
 def _floats(values: list[Any]) -> NDArray[np.float64]:

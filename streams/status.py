@@ -12,6 +12,9 @@ from detectors.idle import IdleDetector
 from detectors.minute import Minute, moment
 from detectors.panel import OVERFLOW, Fleet
 from store.facts import DeviceRow, StatusRow, WorkloadState
+from streams.rounding import rounded
+
+Flags = NDArray[np.bool_]
 
 
 class Statuses:
@@ -20,8 +23,8 @@ class Statuses:
     def __init__(self, idle: IdleDetector) -> None:
         """Uses the idle detector's own view of accelerators, so that both always agree."""
         self._idle = idle
-        self._rows: set[int] = set()
-        self._sighted: set[int] = set()  # accelerators to be put on record
+        self._rows: Flags = np.zeros(0, dtype=np.bool_)  # by workload row
+        self._sighted: Flags = np.zeros(0, dtype=np.bool_)  # by accelerator: to be put on record
         self._end_s = 0
 
     @staticmethod
@@ -48,9 +51,10 @@ class Statuses:
         given_up = before[(before >= 0) & (before != minute.devices.workload)]
         owners[minute.devices.row] = minute.devices.workload
         self._sight(fleet, minute, before != minute.devices.workload)
-        rows = np.union1d(np.union1d(minute.devices.workload, usage.row), given_up)
-        workloads.column("status_s")[rows] = minute.end_s
-        self._rows.update(rows.tolist())
+        self._rows = _roomy(self._rows, len(workloads))
+        for rows in (minute.devices.workload, usage.row, given_up):
+            workloads.column("status_s")[rows] = minute.end_s
+            self._rows[rows] = True
         self._end_s = minute.end_s
 
     def _sight(self, fleet: Fleet, minute: Minute, changed: NDArray[np.bool_]) -> None:
@@ -60,38 +64,39 @@ class Statuses:
         minutes_spread = int(SIGHTED_EVERY_S) // 60
         spread_s = 60.0 * (rows % minutes_spread)  # so that not all records grow old in the same minute
         recorded_s[rows[due]] = minute.end_s - np.where(changed, spread_s, 0.0)[due]
-        self._sighted.update(rows[due].tolist())
+        self._sighted = _roomy(self._sighted, len(fleet.devices))
+        self._sighted[rows[due]] = True
 
     def unsaid(self) -> tuple[frozenset[int], frozenset[int]]:
         """Workload and accelerator rows that are still to be handed over: they must not be evicted before."""
-        return frozenset(self._rows), frozenset(self._sighted)
+        workloads, devices = (np.flatnonzero(flags).tolist() for flags in (self._rows, self._sighted))
+        return frozenset(workloads), frozenset(devices)
 
     def drain_devices(self, fleet: Fleet) -> list[DeviceRow]:
         """Accelerators to be put on record, by name; those that share a row have no owner that is known."""
-        if not self._sighted:
+        chosen = np.flatnonzero(self._sighted)
+        if not len(chosen):
             return []
-        owners, seen_s = fleet.devices.column("status_owner"), fleet.devices.column("seen_s")
-        rows = [
-            DeviceRow(
-                device=fleet.devices.keys[row],
-                workload=fleet.workloads.keys[int(owners[row])],
-                at=moment(float(seen_s[row])),
-                gpu_model=fleet.models[row],
-            )
-            for row in sorted(self._sighted, key=lambda row: fleet.devices.keys[row])
-            if fleet.devices.keys[row] != OVERFLOW
+        self._sighted[:] = False
+        devices, keys = fleet.devices, fleet.workloads.keys
+        chosen = chosen[np.argsort(devices.ranks()[chosen])]
+        owners, seen_s = devices.column("status_owner")[chosen].tolist(), devices.column("seen_s")[chosen].tolist()
+        at = {end_s: moment(end_s) for end_s in set(seen_s)}
+        return [
+            DeviceRow(device=devices.keys[row], workload=keys[owner], at=at[end_s], gpu_model=fleet.models[row])
+            for row, owner, end_s in zip(chosen.tolist(), owners, seen_s, strict=True)
+            if devices.keys[row] != OVERFLOW
         ]
-        self._sighted.clear()
-        return rows
 
     def drain(self, fleet: Fleet) -> list[StatusRow]:
         """Workloads that reported since the last call, by name."""
-        if not self._rows:
+        chosen = np.flatnonzero(self._rows)
+        if not len(chosen):
             return []
+        self._rows[:] = False
         found = self._idle.gather(fleet, float(self._end_s))
         workloads, held = fleet.workloads, self._held(fleet)
-        chosen = np.array(sorted(self._rows, key=workloads.keys.__getitem__), dtype=np.int64)
-        self._rows.clear()
+        chosen = chosen[np.argsort(workloads.ranks()[chosen])]
         active = found.busy[chosen] > 0
         quiet = (found.fresh[chosen] > 0) & ~active
         evident = quiet & (found.families[chosen] >= self._idle.min_families)
@@ -102,30 +107,32 @@ class Statuses:
         busy = active | (live & (held.devices[chosen] == 0) & (tokens > 0))
         idle = ~busy & evident & (found.until_s[chosen] > found.since_s[chosen])
         usd = found.usd_per_hour[chosen] + np.where(live, workloads.column("token_usd_per_hour")[chosen], 0.0)
+        status_s = workloads.column("status_s")[chosen].tolist()
+        at = {end_s: moment(end_s) for end_s in set(status_s)}
         columns = zip(
-            chosen.tolist(), busy.tolist(), idle.tolist(), usd.tolist(), live.tolist(), tokens.tolist(),
-            found.since_s[chosen].tolist(), workloads.column("status_s")[chosen].tolist(),
+            chosen.tolist(), busy.tolist(), idle.tolist(), rounded(usd, 6), live.tolist(),
+            rounded(tokens, 3), found.since_s[chosen].tolist(), status_s,
             held.devices[chosen].tolist(), np.where(evident, held.quiet[chosen], 0).tolist(),
-            held.first[chosen].tolist(), held.util_ratio[chosen].tolist(), held.power_w[chosen].tolist(),
+            held.first[chosen].tolist(), rounded(held.util_ratio[chosen], 4), rounded(held.power_w[chosen], 1),
             strict=True,
         )  # fmt: skip
         return [
             StatusRow(
                 workload=workloads.keys[row],
                 team=fleet.teams[row],
-                at=moment(at_s),
+                at=at[end_s],
                 state=WorkloadState.BUSY if is_busy else WorkloadState.IDLE if is_idle else WorkloadState.UNKNOWN,
-                usd_per_hour=round(usd_per_hour, 6),
+                usd_per_hour=usd_per_hour,
                 devices=devices,
                 idle_devices=idle_devices,
                 gpu_model=fleet.models[first] if first >= 0 else None,
-                util_ratio=None if isnan(util_ratio) else round(util_ratio, 4),
-                power_w=None if isnan(power_w) else round(power_w, 1),
-                tokens_per_minute=None if isnan(per_minute) else round(per_minute if is_live else 0.0, 3),
+                util_ratio=None if isnan(util_ratio) else util_ratio,
+                power_w=None if isnan(power_w) else power_w,
+                tokens_per_minute=None if isnan(per_minute) else per_minute if is_live else 0.0,
                 idle_since=moment(since_s) if is_idle else None,
             )
             for (
-                row, is_busy, is_idle, usd_per_hour, is_live, per_minute, since_s, at_s, devices, idle_devices, first,
+                row, is_busy, is_idle, usd_per_hour, is_live, per_minute, since_s, end_s, devices, idle_devices, first,
                 util_ratio, power_w,
             ) in columns
         ]  # fmt: skip
@@ -157,6 +164,13 @@ class _Held(Struct, frozen=True):
     first: NDArray[np.int64]
     util_ratio: NDArray[np.float64]  # NaN where none is known
     power_w: NDArray[np.float64]
+
+
+def _roomy(flags: Flags, size: int) -> Flags:
+    """The same flags for at least so many rows."""
+    return (
+        flags if len(flags) >= size else np.concatenate([flags, np.zeros(max(size, 64) - len(flags), dtype=np.bool_)])
+    )
 
 
 def _means(owner: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.float64]:

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
+from sys import intern
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.events import TokenUsage
-from detectors.panel import OVERFLOW, Fleet
+from detectors.panel import Fleet
 from streams.attribution import Attribution
 from streams.codes import Codes, last_places
+from streams.disputes import Disputes
 from streams.duplicates import Seen
 from streams.ledger_pages import LedgerPages
 from streams.pricing import Pricer
@@ -29,19 +32,19 @@ class Usages:
         attribution: Attribution,
         pages: LedgerPages,
         seen: Seen,
-        disputed: set[tuple[str, int]],
+        teams: Disputes,
     ) -> None:
-        """Everything it writes to is handed in. `disputed`: rows of which events say different teams."""
+        """Everything it writes to is handed in. `teams`: rows of workloads of which events say different ones."""
         self.fleet, self.pricer, self.attribution, self.pages, self.seen = fleet, pricer, attribution, pages, seen
         self._codes = Codes(2 * fleet.workloads.limit + 1000, workload=0)
         self._lines: dict[tuple[int, str, str, str], int] = {}
-        self._disputed = disputed
+        self._teams = teams
 
     def clear(self) -> None:
         """Look everything up anew: rows have moved."""
         self._codes.clear()
         self._lines.clear()
-        self._disputed.clear()
+        self._teams.clear()
 
     @property
     def full(self) -> bool:
@@ -50,8 +53,13 @@ class Usages:
 
     def known(self, events: Sequence[TokenUsage]) -> list[int] | None:
         """Their codes, where all that these say of rows and teams is known, and nobody says otherwise."""
-        found = None if self._disputed else list(map(self._codes.numbers.get, self._keys(events)))
-        return None if found is None or None in found else found  # type: ignore[return-value]
+        found = list(map(self._codes.numbers.get, self._keys(events)))
+        if None in found or (self._teams and self._disputed(np.array(found, dtype=np.int64)).any()):
+            return None
+        return found  # type: ignore[return-value]
+
+    def _disputed(self, codes: Longs) -> NDArray[np.bool_]:
+        return self._teams.among(self._codes["workload"][codes])
 
     def _keys(self, events: Sequence[TokenUsage]) -> list[tuple[str, str | None]]:
         if self.attribution.rules:
@@ -73,13 +81,15 @@ class Usages:
         if number is not None:
             return number
         workload, team = key
+        team = None if team is None else intern(team)
         known = self.fleet.workloads.find(workload)
         if team is not None and known is not None and self.fleet.teams[known] not in (None, team):
-            self._disputed.add(("workload", known))
+            self._teams.add(known)
         row = self.fleet.workload(workload, team)
-        if self.fleet.workloads.keys[row] == OVERFLOW:
-            self._disputed.add(("workload", row))
-        return self._codes.add(key, workload=row)
+        alone = self.fleet.workloads.keys[row] == workload
+        if not alone:
+            self._teams.add(row)
+        return self._codes.add((self.fleet.workloads.keys[row] if alone else workload, team), workload=row)
 
     def take(self, events: Sequence[TokenUsage], numbers: Sequence[int], at_ms: Longs) -> Taken:
         """Count events (n,) of the codes `numbers`, at `at_ms` (n,)."""
@@ -89,8 +99,8 @@ class Usages:
         if len(places) != len(events):
             events = [events[place] for place in places.tolist()]
             codes, at_ms = codes[places], at_ms[places]
-        if self._disputed:
-            self._settle(codes)
+        if self._teams:
+            self._settle(codes[self._disputed(codes)])
         rows = self._codes["workload"][codes]
         costs = [self.pricer.tokens(event) for event in events]
         counts = {name: _longs(map(get, events), len(events)) for name, get in _counts.items()}
@@ -126,16 +136,16 @@ class Usages:
     def _settle(self, codes: Longs) -> None:
         """Where events disagree on a team, the latest is right."""
         for code in last_places(codes):
-            row, team = int(self._codes["workload"][code]), self._codes.keys[code][1]
-            if team is not None and ("workload", row) in self._disputed:
-                self.fleet.teams[row] = team
+            team = self._codes.keys[code][1]
+            if team is not None:
+                self.fleet.teams[int(self._codes["workload"][code])] = team
 
     def _line(self, row: int, provider: str, model: str, source: str) -> int:
         key = (row, provider, model, source)
         number = self._lines.get(key)
         if number is None:
             name = self.fleet.workloads.keys[row]
-            number = self._lines[key] = self.pages.line(name, f"tokens|{provider}/{model}|{source}")
+            number = self._lines[key] = self.pages.line(name, intern(f"tokens|{provider}/{model}|{source}"))
         return number
 
 

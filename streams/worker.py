@@ -13,8 +13,11 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from streams.app import EXIT_CRASHED, WATCH_EVERY_S, App, Consumption, Handler, KafkaSettings, build_app, transport_of
+from streams.app import App, KafkaSettings, build_app, transport_of
+from streams.assignment import WATCH_EVERY_S
+from streams.consumption import EXIT_CRASHED, Consumption
 from streams.engine import Transport
+from streams.handler import Handler
 from streams.refusal import refusal
 from streams.topics import topic_ids
 

@@ -146,6 +146,7 @@ def show(
     if as_json:
         payload = {
             "headers": letter.headers,
+            "key": None if letter.reject.key is None else escaped(letter.reject.key, most),
             "payload": escaped(letter.reject.payload, most),
             "payload_base64": base64.b64encode(letter.reject.payload[:most]).decode(),
         }
@@ -154,6 +155,8 @@ def show(
     one, total = letter.reject, len(letter.reject.payload)
     typer.echo(f"{clean(str(letter.place), 300)}\n")
     typer.echo(f"Arrived: {one.at.isoformat()}\nFault: {clean(one.fault, 40)}\nReason: {clean(one.reason, 500)}")
+    if one.key is not None:
+        typer.echo(f"Key: {escaped(one.key, most)}")
     typer.echo(f"Put back before: {'yes' if again else 'no'}")
     for name, value in letter.headers.items():
         typer.echo(f"  {clean(name, 80)}: {clean(value, 500)}")

@@ -10,7 +10,7 @@ from detectors.events import WORKLOAD_PATTERN, Change, Charge, Count, Event, Gpu
 
 MAX_EVENT_BYTES = 65_536
 NAN = float("nan")
-MOST_NAMES = 500_000  # of workloads, that are known to be well formed
+MOST_NAMES = 150_000  # of workloads, that are known to be well formed
 
 _event = json.Decoder(Event)
 _raw = json.Decoder(list[Raw])

@@ -1,10 +1,11 @@
 """A poisoned partition on the real broker: it stops, one page goes out, others flow, and nothing is lost."""
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.e2e.conftest import MakeSite
 from tests.e2e.site import Site
@@ -38,6 +39,16 @@ def send(site: Site, partition: int, values: list[bytes]) -> None:
         producer.send(site.topics["gpu.samples"], value=value, key=b"k", partition=partition)
     producer.flush()
     producer.close()
+
+
+def last(site: Site, partition: int) -> tuple[bytes, bytes]:
+    """Key and value of the last message of a partition."""
+    place = TopicPartition(site.topics["gpu.samples"], partition)
+    with closing(KafkaConsumer(bootstrap_servers=site.kafka, consumer_timeout_ms=60_000)) as consumer:
+        consumer.assign([place])
+        consumer.seek(place, consumer.end_offsets([place])[place] - 1)
+        message = next(consumer)
+        return message.key, message.value
 
 
 def gpu_s(site: Site, workload: str) -> float:
@@ -101,4 +112,6 @@ def test_a_poisoned_partition_stops_and_goes_on_without_loss(make_site: MakeSite
     assert wait_until(lambda: site.store().reject_counts() == {"malformed": BAD + 2}, READ_S), site.tails()
     shown = dlq(site, "show", place)
     assert (shown["payload"], shown["headers"]["__connect.errors.partition"]) == ("{nonsense", "0")
+    assert shown["key"] == "k"
+    assert last(site, 0) == (b"k", b"{nonsense")
     assert worker.terminate(within_s=10.0) == 0

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from store.facts import Facts, RejectCount, RejectRow, StopRow
+from store.facts import AllowanceRow, Facts, RejectCount, RejectRow, StopRow
 from store.rejects import Place
 from store.store import Store
 from tests.store.samples import HOUR, MINUTE, NOON, commit, incident, notice
@@ -77,5 +77,16 @@ def test_a_stop_lasts_until_it_is_ended_and_is_taken_up_once(store: Store) -> No
     assert (store.stops(), store.open_incidents()) == ([], [])
     assert [entry.notice.notice_id for entry in store.notices(10)] == ["n1"]
     claims = [store.claim_partition(0, "x", NOON + HOUR + timedelta(seconds=n)) for n in (1, 2)]
-    assert [(one.stop, one.allowance) for one in claims] == [(None, 7), (None, 0)]
-    assert store.take_up_resumed(0, NOON) == 0
+    assert [(one.stop, one.allowance) for one in claims] == [(None, 7), (None, 7)]
+
+
+def test_what_is_let_through_is_used_up_with_the_commits_that_used_it(store: Store) -> None:
+    commit(store, Facts(stops=[stop()]))
+    assert store.resume(0, "ana", NOON + HOUR, allowance=7)
+    assert store.take_up_resumed(0, NOON + HOUR) == 7
+
+    commit(store, Facts(allowances=[AllowanceRow(partition=0, left=4)]))
+    assert store.take_up_resumed(0, NOON + HOUR) == 4
+    commit(store, Facts(allowances=[AllowanceRow(partition=0, left=6)]))  # an earlier one, written again
+    assert store.claim_partition(0, "x", NOON + HOUR).allowance == 4
+    assert store.take_up_resumed(1, NOON) == 0

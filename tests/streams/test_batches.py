@@ -12,7 +12,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.batches import BadChecksum, Batches, Cursor
-from streams.pieces import Piece, joined
+from streams.pieces import Limits, Piece, joined
 
 T0_MS = 1_780_000_000_000
 CODECS = [0, 1, 2, 3, 4]
@@ -29,7 +29,7 @@ def batch(
     """A batch from offset `base`; `more`: offsets at its end that compaction has emptied."""
     builder = DefaultRecordBatchBuilder(2, codec, flags & 1, producer, 0, 0, 1 << 24)
     for n, value in enumerate(values):
-        builder.append(n, T0_MS + base + n, b"k", value, [])
+        builder.append(n, T0_MS + base + n, bytes([97 + n % 26]) if n != 8 else None, value, [])
     raw = bytearray(builder.build())
     struct.pack_into(">q", raw, 0, base)
     struct.pack_into(">i", raw, 23, struct.unpack_from(">i", raw, 23)[0] + more)
@@ -58,17 +58,17 @@ def read(cursor: Cursor, most: int = 1000) -> list[Piece]:
     return pieces
 
 
-def rows(pieces: Iterable[Piece]) -> list[tuple[int, int, bytes]]:
-    return [row for one in pieces for row in zip(one.offsets, one.stamped_ms, one.values, strict=True)]
+def rows(pieces: Iterable[Piece]) -> list[tuple[int, int, bytes, bytes | None]]:
+    return [row for one in pieces for row in zip(one.offsets, one.stamped_ms, one.values, one.keys, strict=True)]
 
 
 def as_aiokafka_reads(
     raw: bytes, position: int, aborted: list[tuple[int, int]] | None = None
-) -> list[tuple[int, int, bytes]]:
+) -> list[tuple[int, int, bytes, bytes | None]]:
     place = TopicPartition("gpu.samples", 0)
     isolation = READ_UNCOMMITTED if aborted is None else READ_COMMITTED
     records = PartitionRecords(place, MemoryRecords(raw), aborted, position, None, None, True, isolation)
-    return [(one.offset, one.timestamp, one.value or b"") for one in records]
+    return [(one.offset, one.timestamp, one.value or b"", one.key) for one in records]
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -94,7 +94,7 @@ def test_a_cut_batch_at_the_end_is_left_for_the_next_fetch() -> None:
 def test_a_batch_that_compaction_emptied_and_a_control_batch_move_the_position_alone() -> None:
     cursor = Cursor(Batches(batch(5, [], more=4) + control(9, 7, commit=True)), 5)
 
-    assert read(cursor) == [Piece(first=5, after=10, offsets=[], stamped_ms=[], values=[])]
+    assert read(cursor) == [Piece(first=5, after=10, offsets=[], stamped_ms=[], values=[], keys=[])]
 
 
 def test_aborted_transactions_are_left_out_where_only_committed_messages_are_wanted() -> None:
@@ -135,8 +135,9 @@ def test_messages_that_cannot_be_told_apart_are_refused_from_there_on() -> None:
 
     pieces = read(Cursor(Batches(sealed(bytes(raw)) + sound), 0))
 
-    assert [(one.first, one.after, one.refused is None) for one in pieces] == [(0, 3, False), (3, 4, True)]
-    assert pieces[0].refused == "the batch is damaged: its messages can't be told apart"
+    told = [(one.first, one.after, one.refused is None) for one in pieces]
+    assert told == [(0, 2, True), (2, 3, False), (3, 4, True)]
+    assert pieces[1].refused == "the batch is damaged: its messages can't be told apart"
 
 
 @pytest.mark.parametrize("length", [0, 5, 20, 40])
@@ -179,20 +180,68 @@ def test_the_formats_of_old_brokers_are_read_and_bounded_too(magic: int, codec: 
 
 def test_neighbours_become_one_and_a_refused_one_stays_by_itself() -> None:
     one, two, bad, three = (
-        Piece(first=0, after=2, offsets=[0, 1], stamped_ms=[5, 6], values=[b"a", b"b"], generation=3),
-        Piece(first=2, after=5, offsets=[3], stamped_ms=[7], values=[b"c"], generation=3),
+        Piece(
+            first=0, after=2, offsets=[0, 1], stamped_ms=[5, 6], values=[b"a", b"b"], keys=[b"k", None], generation=3
+        ),
+        Piece(first=2, after=5, offsets=[3], stamped_ms=[7], values=[b"c"], keys=[b"l"], generation=3),
         Piece(first=5, after=9, refused="no", generation=3),
         Piece(first=9, after=10, offsets=[9], stamped_ms=[8], values=[b"d"], generation=3),
     )
 
     assert joined([one, two, bad, three]) == [
-        Piece(first=0, after=5, offsets=[0, 1, 3], stamped_ms=[5, 6, 7], values=[b"a", b"b", b"c"], generation=3),
+        Piece(
+            first=0,
+            after=5,
+            offsets=[0, 1, 3],
+            stamped_ms=[5, 6, 7],
+            values=[b"a", b"b", b"c"],
+            keys=[b"k", None, b"l"],
+            generation=3,
+        ),
         bad,
         three,
     ]
 
 
 def test_the_rest_of_a_piece_begins_at_the_offset_asked_for() -> None:
-    piece = Piece(first=0, after=5, offsets=[0, 1, 3], stamped_ms=[5, 6, 7], values=[b"a", b"b", b"c"])
+    piece = Piece(
+        first=0, after=5, offsets=[0, 1, 3], stamped_ms=[5, 6, 7], values=[b"a", b"b", b"c"], keys=[b"k", None, b"l"]
+    )
 
-    assert piece.since(2) == Piece(first=2, after=5, offsets=[3], stamped_ms=[7], values=[b"c"])
+    assert piece.since(2) == Piece(first=2, after=5, offsets=[3], stamped_ms=[7], values=[b"c"], keys=[b"l"])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_piece_ends_where_its_values_have_so_many_bytes_once_they_are_unpacked(codec: int) -> None:
+    large = [bytes([65 + n % 26]) * 15_000 for n in range(300)]
+    raw = batch(0, large[:200], codec=codec) + batch(200, large[200:], codec=codec)
+    cursor = Cursor(Batches(raw), 0)
+
+    pieces = []
+    while (piece := cursor.take(5_000, 150_000)) is not None:
+        pieces.append(piece)
+
+    assert [value for one in pieces for value in one.values] == large
+    assert [one.first for one in pieces] == [0, *(one.after for one in pieces[:-1])]
+    assert max(one.size_bytes for one in pieces) <= 165_000  # one message over, at most
+    assert len(pieces) <= 31
+
+
+def test_a_message_larger_than_a_piece_may_be_is_a_piece_of_its_own() -> None:
+    cursor = Cursor(Batches(batch(0, [b"x" * 50_000, b"y" * 50_000, b"z"])), 0)
+
+    assert [list(one.offsets) for one in (cursor.take(10, 1_000), cursor.take(10, 1_000), cursor.take(10, 1_000))] == [
+        [0],
+        [1],
+        [2],
+    ]
+
+
+def test_what_is_left_of_a_slice_is_counted_in_messages_and_in_bytes_of_their_values() -> None:
+    limits = Limits(slice_events=5, slice_bytes=100)
+    few, large = (
+        Piece(first=0, after=2, offsets=[0, 1], stamped_ms=[0, 0], values=[b"a" * 10, b"b" * 20]),
+        Piece(first=2, after=3, offsets=[2], stamped_ms=[0], values=[b"c" * 90]),
+    )
+
+    assert [limits.left([]), limits.left([few]), limits.left([few, large])] == [(5, 100), (3, 70), (2, 0)]

@@ -27,7 +27,11 @@ def topic(kafka_broker: str) -> str:
 
 
 def reject(
-    payload: bytes = b'{"type": "gpu_sample"', partition: int = 2, offset: int = 41, index: int = 0
+    payload: bytes = b'{"type": "gpu_sample"',
+    partition: int = 2,
+    offset: int = 41,
+    index: int = 0,
+    key: bytes | None = None,
 ) -> RejectRow:
     return RejectRow(
         topic="gpu.samples",
@@ -37,6 +41,7 @@ def reject(
         reason="util_ratio must be ≤ 1.0, got 55",
         payload=payload,
         at=NOON,
+        key=key,
     )
 
 
@@ -54,20 +59,18 @@ def letters(bootstrap: str, topic: str) -> list[Any]:
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
-def put(
-    bootstrap: str, topic: str, *batches: list[RejectRow], keys: dict[tuple[str, int, int], bytes] | None = None
-) -> None:
+def put(bootstrap: str, topic: str, *batches: list[RejectRow]) -> None:
     async def scenario() -> None:
         topics = {"gpu.samples": "fleet.gpu"}
         async with DeadLetterProducer(bootstrap=bootstrap, topic=topic, topics=topics) as producer:
             for batch in batches:
-                await producer.put(batch, keys)
+                await producer.put(batch)
 
     asyncio.run(scenario())
 
 
 def test_a_letter_holds_the_bytes_and_key_it_came_with_and_its_headers_are_text(kafka_broker: str, topic: str) -> None:
-    put(kafka_broker, topic, [reject(b"\x00\xff not json", index=3)], keys={("gpu.samples", 2, 41): b"c/n/w"})
+    put(kafka_broker, topic, [reject(b"\x00\xff not json", index=3, key=b"c/n/w")])
 
     (letter,) = letters(kafka_broker, topic)
     assert (letter.partition, letter.key, letter.value) == (2, b"c/n/w", b"\x00\xff not json")

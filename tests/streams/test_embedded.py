@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -13,34 +12,14 @@ from streams.back_pressure import Pressure
 from streams.embedded import Embedded
 from streams.inbox_room import InboxRoom
 from streams.intake import IntakeDown, IntakeFull
-from streams.keeper import Keeper
-from streams.metrics import Metrics
-from tests.streams.events import HOUR, MINUTE, NOON, change, charge, encoded, gpu, nano_usd, pipeline, usage
+from tests.streams.events import HOUR, MINUTE, NOON, change, charge, encoded, gpu, usage
+from tests.streams.keeping import SAMPLE_NANO_USD, keeper, spent
 
-SAMPLE_NANO_USD, WINDOW_NANO_USD = 33_333_333, 6_500_000
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = Store.open("sqlite://")
-    yield opened
-    opened.close()
+WINDOW_NANO_USD = 6_500_000
 
 
 def runner(store: Store, now: datetime = NOON + HOUR) -> Embedded:
-    keeper = Keeper(
-        beside_bytes=0,
-        store=store,
-        build=lambda partition: pipeline(partition=partition),
-        owner="me",
-        clock=lambda: now,
-        metrics=Metrics("test"),
-    )
-    return Embedded(store, keeper, lambda: now)
-
-
-def spent(store: Store) -> int:
-    return sum(nano_usd(store.ledger_rows(NOON - 10 * HOUR, NOON + 100 * HOUR)).values())
+    return Embedded(store, keeper(store, clock=lambda: now, commit_every_s=1.0), lambda: now)
 
 
 async def run_until_read(embedded: Embedded, next_offset: int) -> None:

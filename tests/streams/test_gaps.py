@@ -1,7 +1,6 @@
 """What Kafka no longer holds is found, told once, priced as far as that goes, and closed by what follows."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,8 @@ from store.store import Store
 from streams.gaps import Hole, Log, left_out, where_to_begin
 from streams.keeper import Keeper
 from streams.metrics import Metrics
-from tests.streams.events import HOUR, MINUTE, NOON, gpu, pipeline
+from tests.streams import keeping
+from tests.streams.events import HOUR, MINUTE, NOON, gpu
 from tests.streams.events import Log as Sender
 
 ONE, TWO = "7a88feb0-28c1-4817-a792-3841f2a77187", "65c14815-5567-45cf-a51a-aa304428c559"
@@ -85,23 +85,8 @@ def clock() -> Hand:
     return Hand()
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = Store.open("sqlite://")
-    yield opened
-    opened.close()
-
-
 def keeper(store: Any, clock: Hand, metrics: Metrics | None = None) -> Keeper:
-    return Keeper(
-        beside_bytes=0,
-        store=store,
-        build=lambda partition: pipeline(partition=partition),
-        owner="me",
-        clock=clock,
-        metrics=metrics or Metrics("test"),
-        commit_every_s=0.0,
-    )
+    return keeping.keeper(store, clock=clock, metrics=metrics or Metrics("test"))
 
 
 async def read_an_hour(one: Keeper, sender: Sender) -> None:

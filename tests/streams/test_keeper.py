@@ -1,7 +1,6 @@
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,14 +11,10 @@ from detectors.findings import Kind
 from store.errors import AlreadyOpen, Fenced, StoreUnavailable
 from store.facts import Facts, RejectRow
 from store.store import Store
-from streams import keeper as keeper_module
-from streams import portions
-from streams.keeper import Keeper
-from streams.metrics import Metrics
+from streams import patience, portions
 from streams.records import Record, Refused, Slice
-from tests.streams.events import HOUR, MINUTE, NOON, NOTEBOOK, Log, gpu, idle_gpu, nano_usd, pipeline, usage
-
-SAMPLE_NANO_USD = 33_333_333
+from tests.streams.events import HOUR, MINUTE, NOON, NOTEBOOK, Log, gpu, idle_gpu, pipeline, usage
+from tests.streams.keeping import SAMPLE_NANO_USD, SlowStore, keeper, spent
 
 
 class Flaky:
@@ -55,14 +50,7 @@ AWAY = StoreUnavailable("the database can't be used just now")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again without waiting."""
-    monkeypatch.setattr(keeper_module, "LONGEST_WAIT_S", 0.0)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = Store.open("sqlite://")
-    yield opened
-    opened.close()
+    monkeypatch.setattr(patience, "LONGEST_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -70,25 +58,8 @@ def flaky(store: Store) -> Flaky:
     return Flaky(store)
 
 
-def keeper(store: Any, **how: Any) -> Keeper:
-    values = {
-        "store": store,
-        "build": lambda partition: pipeline(partition=partition),
-        "owner": "me",
-        "clock": lambda: NOON + HOUR,
-        "metrics": Metrics("test"),
-        "commit_every_s": 0.0,
-        "beside_bytes": 0,
-    }
-    return Keeper(**{**values, **how})
-
-
 def minutes(first: int, last: int, make: Callable[..., dict[str, Any]] = gpu) -> list[dict[str, Any]]:
     return [make(NOON + number * MINUTE) for number in range(first, last)]
-
-
-def spent(store: Store) -> int:
-    return sum(nano_usd(store.ledger_rows(NOON - 10 * HOUR, NOON + 100 * HOUR)).values())
 
 
 async def wait_until(holds: Callable[[], object]) -> None:
@@ -132,7 +103,7 @@ def test_a_store_that_is_away_is_waited_for_and_nothing_is_lost(flaky, store):
 
 
 def test_what_was_interrupted_while_the_store_was_away_is_written_when_it_is_back(flaky, store, monkeypatch):
-    monkeypatch.setattr(keeper_module, "LONGEST_WAIT_S", 60.0)
+    monkeypatch.setattr(patience, "LONGEST_WAIT_S", 60.0)
 
     async def scene() -> None:
         one = keeper(flaky)
@@ -389,33 +360,23 @@ def test_time_that_passes_without_messages_closes_what_is_complete(store):
 
 
 def test_messages_are_taken_while_a_commit_is_under_way_and_nothing_is_written_twice_or_too_early(store):
-    log, may_write = Log(), threading.Event()
-    commits: list[dict[str, int]] = []
-
-    class Slow:
-        def commit(self, *given: Any, **how: Any) -> None:
-            commits.append(how["offsets"])
-            assert may_write.wait(10)
-            store.commit(*given, **how)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
+    log, slow = Log(), SlowStore(store)
 
     async def scene() -> None:
-        one = keeper(Slow(), beside_bytes=10**9)
+        one = keeper(slow, beside_bytes=10**9)
         await one.assigned({0})
         await one.handle(log.records(minutes(0, 5)))
-        await wait_until(lambda: len(commits) == 1)
+        await wait_until(lambda: len(slow.begun) == 1)
         await one.handle(log.records(minutes(5, 10)))
-        assert commits == [{"gpu.samples": 5}]
-        may_write.set()
+        assert slow.begun == [{"gpu.samples": 5}]
+        slow.may_write.set()
         await one.handle(log.records(minutes(10, 15)))
         await one.flush()
 
     asyncio.run(scene())
 
-    assert commits[0] == {"gpu.samples": 5}
-    assert commits[-1] == {"gpu.samples": 15}
+    assert slow.begun[0] == {"gpu.samples": 5}
+    assert slow.begun[-1] == {"gpu.samples": 15}
     assert spent(store) == 15 * SAMPLE_NANO_USD
     fresh = pipeline()
     claim = store.claim_partition(0, "x", NOON)
@@ -424,38 +385,26 @@ def test_messages_are_taken_while_a_commit_is_under_way_and_nothing_is_written_t
 
 
 def test_a_commit_whose_wait_is_cancelled_goes_on_alone_and_nothing_is_taken_before_it_ends(store):
-    log, may_write = Log(), threading.Event()
-    begun: list[dict[str, int]] = []
-    ended: list[dict[str, int]] = []
-
-    class Slow:
-        def commit(self, *given: Any, **how: Any) -> None:
-            begun.append(how["offsets"])
-            assert may_write.wait(10)
-            store.commit(*given, **how)
-            ended.append(how["offsets"])
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
+    log, slow = Log(), SlowStore(store)
 
     async def scene() -> None:
-        one = keeper(Slow())
+        one = keeper(slow)
         await one.assigned({0})
         working = asyncio.ensure_future(one.handle(log.records(minutes(0, 5))))
-        await wait_until(lambda: len(begun) == 1)
+        await wait_until(lambda: len(slow.begun) == 1)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         next_one = asyncio.ensure_future(one.handle(log.records(minutes(5, 10))))
         for _ in range(20):
             await asyncio.sleep(0)
-        assert (len(begun), one.held[0].pipeline.offsets) == (1, {"gpu.samples": 5})
-        may_write.set()
+        assert (len(slow.begun), one.held[0].pipeline.offsets) == (1, {"gpu.samples": 5})
+        slow.may_write.set()
         await next_one
         await one.flush()
 
     asyncio.run(scene())
 
-    assert begun == ended == [{"gpu.samples": 5}, {"gpu.samples": 10}]
+    assert slow.begun == slow.ended == [{"gpu.samples": 5}, {"gpu.samples": 10}]
     assert spent(store) == 10 * SAMPLE_NANO_USD
 
 

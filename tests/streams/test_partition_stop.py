@@ -1,9 +1,7 @@
 """A partition with too many unusable messages stops, says so once, and goes on from there when a person says so."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
-from threading import Event
 from typing import Any
 
 import pytest
@@ -15,47 +13,29 @@ from alerts.routing import Router
 from detectors.findings import Cause, Kind
 from store.facts import RejectCount
 from store.store import Store
-from streams import keeper as keeper_module
+from streams import stops
 from streams.embedded import Embedded
 from streams.gaps import Log
 from streams.keeper import Keeper
-from streams.metrics import Metrics
 from streams.poison import PoisonLimit
-from streams.records import Slice
-from tests.streams.events import HOUR, MINUTE, NOON, encoded, gpu, nano_usd, pipeline
+from streams.records import Refused, Slice
+from tests.streams import keeping
+from tests.streams.events import HOUR, MINUTE, NOON, encoded, gpu
+from tests.streams.keeping import SAMPLE_NANO_USD, SlowStore, spent
 
 ROUTER = Router([], ("oncall",), title)
 LIMIT = PoisonLimit(max_in_a_row=10, max_ratio=1.0)
-SAMPLE_NANO_USD = 33_333_333
 BAD = b'{"type": "gpu_sample", "at": '
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for what was resumed at every tick."""
-    monkeypatch.setattr(keeper_module, "RESUMED_EVERY_S", 0.0)
+    monkeypatch.setattr(stops, "RESUMED_EVERY_S", 0.0)
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    opened = Store.open("sqlite://")
-    yield opened
-    opened.close()
-
-
-def keeper(store: Store, **how: Any) -> Keeper:
-    values: dict[str, Any] = {
-        "store": store,
-        "build": lambda partition: pipeline(partition=partition),
-        "owner": "me",
-        "clock": lambda: NOON + HOUR,
-        "metrics": Metrics("test"),
-        "commit_every_s": 0.0,
-        "beside_bytes": 0,
-        "poison": LIMIT,
-        "route": ROUTER.decide,
-    }
-    return Keeper(**{**values, **how})
+def keeper(store: Any, **how: Any) -> Keeper:
+    return keeping.keeper(store, **{"poison": LIMIT, "route": ROUTER.decide, **how})
 
 
 def good(first: int, last: int) -> list[bytes]:
@@ -65,10 +45,6 @@ def good(first: int, last: int) -> list[bytes]:
 def piece(values: list[bytes], first: int = 0, partition: int = 0) -> Slice:
     arrived_ms = round((NOON + HOUR).timestamp() * 1000)
     return Slice("gpu.samples", partition, list(range(first, first + len(values))), [arrived_ms] * len(values), values)
-
-
-def spent(store: Store) -> int:
-    return sum(nano_usd(store.ledger_rows(NOON - 10 * HOUR, NOON + 100 * HOUR)).values())
 
 
 def stopped_metric(one: Keeper, partition: int) -> float | None:
@@ -211,6 +187,28 @@ def test_what_was_resumed_while_nobody_held_it_is_let_through_once(store: Store)
     assert len(store.list_incidents(10)) == 2
 
 
+def test_what_is_let_through_outlives_a_crash_and_is_used_up_once(store: Store) -> None:
+    async def scene() -> list[int]:
+        first = keeper(store)
+        await first.assigned({0})
+        await first.handle(piece([BAD] * 11))
+        resume(store, allowance=30)
+        await first.tick()  # it crashes right after
+        second = keeper(store)
+        await second.assigned({0})
+        await second.handle(piece([BAD] * 20, first=11))  # and so does this one
+        third = keeper(store)
+        await third.assigned({0})
+        assert third.next_offsets(0) == {"gpu.samples": 31}
+        await third.handle(piece([BAD] * 20, first=31))
+        stopped = [len(third.stopped)]
+        await third.handle(piece([BAD], first=51))
+        return [*stopped, len(third.stopped)]
+
+    assert asyncio.run(scene()) == [0, 1]
+    assert [stop.allowance for stop in store.stops()] == [0]
+
+
 def test_two_stops_at_the_same_arrival_are_two_incidents(store: Store) -> None:
     async def scene() -> None:
         one = keeper(store)
@@ -227,17 +225,7 @@ def test_two_stops_at_the_same_arrival_are_two_incidents(store: Store) -> None:
 
 
 def test_a_stop_that_is_not_written_yet_is_not_taken_for_one_that_has_ended(store: Store) -> None:
-    class Slow:
-        """A store in which time passes while a commit is under way."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
-
-        def commit(self, *what: Any, **how: Any) -> None:
-            done.wait(5.0)
-            store.commit(*what, **how)
-
-    done, slow = Event(), Slow()
+    slow = SlowStore(store)
 
     async def scene() -> dict[int, str]:
         one = keeper(slow)
@@ -248,7 +236,7 @@ def test_a_stop_that_is_not_written_yet_is_not_taken_for_one_that_has_ended(stor
         ticking = asyncio.ensure_future(one.tick())
         for _ in range(100):
             await asyncio.sleep(0)
-        done.set()
+        slow.may_write.set()
         await reading
         await ticking
         return one.stopped
@@ -270,6 +258,58 @@ def test_the_time_of_a_stopped_partition_stands_still(store: Store) -> None:
 
     before, after = asyncio.run(scene())
     assert before == after
+
+
+def test_batches_that_cannot_be_read_stop_a_partition_too_and_are_put_on_record_once(store: Store) -> None:
+    damaged = Refused("gpu.samples", 0, first=5, last=15, at=NOON, reason="the batch is damaged")
+    behind = Refused("gpu.samples", 0, first=18, last=19, at=NOON, reason="the batch is damaged")
+
+    async def scene() -> tuple[dict[str, int], dict[str, int], list[int]]:
+        one = keeper(store)
+        await one.assigned({0})
+        await one.handle(piece(good(0, 5)))
+        await one.refuse(damaged)
+        assert store.claim_partition(0, "x", NOON).offsets == {"gpu.samples": 16}
+        one.held[0].epoch += 1
+        await one.refuse(behind)  # it was on its way
+        left_out = one.left_out(0)
+        assert resume(store)
+        await one.tick()
+        one.read_from("gpu.samples", 0, 5)
+        await one.refuse(damaged)  # what it stopped at is handed over again
+        await one.handle(piece(good(5, 7), first=16))
+        await one.refuse(behind)
+        await one.flush()
+        return left_out, one.next_offsets(0), list(one.stopped)
+
+    assert asyncio.run(scene()) == ({"gpu.samples": 18}, {"gpu.samples": 20}, [])
+    assert sorted((row.offset, row.fault) for row in store.rejects(None)) == [(5, "unreadable"), (18, "unreadable")]
+    assert spent(store) == 7 * SAMPLE_NANO_USD
+    assert [one.cause for one in store.list_incidents(10)] == [Cause.POISON]
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_stop_whose_writing_nobody_waited_for_is_settled_by_the_next_tick(store: Store, is_taken: bool) -> None:
+    slow = SlowStore(store)
+
+    async def scene() -> tuple[list[int], list[int], set[int]]:
+        one = keeper(slow)
+        await one.assigned({0})
+        reading = asyncio.ensure_future(one.handle(piece([BAD] * 11)))
+        while not one.stopped:
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        if is_taken:
+            store.claim_partition(0, "other", NOON)
+        ticking = asyncio.ensure_future(one.tick())
+        await asyncio.wait({ticking}, timeout=0.2)
+        slow.may_write.set()
+        await ticking
+        return list(one.held), list(one.stopped), one.lost
+
+    assert asyncio.run(scene()) == (([], [], {0}) if is_taken else ([0], [0], set()))
+    assert len(store.stops()) == (0 if is_taken else 1)
 
 
 def test_dead_letters_are_counted_in_the_store_by_hour_and_fault_once_each(store: Store) -> None:

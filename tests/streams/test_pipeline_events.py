@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from store.facts import ChangeRow, ChargeRow, LedgerRow, RejectRow
 from streams.attribution import TeamRule
 from streams.pipeline import Limits
+from streams.records import Slice
 from tests.streams.events import (
     CHAT,
     H100,
@@ -28,6 +29,24 @@ from tests.streams.events import (
 )
 
 DAY = timedelta(days=1)
+
+
+def test_what_is_set_aside_keeps_its_messages_key_unless_that_is_no_key_for_anyone():
+    one = pipeline()
+    arrived_ms = round((NOON + SECOND).timestamp() * 1000)
+    values = [encoded(gpu()), b"nonsense", b"nonsense", encoded([gpu(NOON + HOUR), b"{".decode()]), b"nonsense"]
+    keys = [b"good", b"prod/chat", None, b"envelope", b"k" * 5000]
+
+    one.observe(Slice("gpu.samples", 0, list(range(4)), [arrived_ms] * 4, values[:4], keys[:4]))
+    one.observe(Slice("gpu.samples", 0, list(range(5)), [arrived_ms] * 5, values, keys))  # four of them again
+
+    assert [(row.offset, row.index, row.key) for row in one.drain().rejects] == [
+        (1, 0, b"prod/chat"),
+        (2, 0, None),
+        (3, 0, b"envelope"),
+        (3, 1, b"envelope"),
+        (4, 0, None),
+    ]
 
 
 def test_what_is_set_aside_keeps_its_bytes_its_place_and_the_reason():

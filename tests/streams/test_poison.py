@@ -6,7 +6,7 @@ import pytest
 
 from store.facts import RejectRow
 from streams.poison import Poison, PoisonGuard, PoisonLimit, Trip
-from streams.records import Messages, Record, Slice
+from streams.records import Messages, Record, Refused, Slice
 from tests.streams.events import NOON, encoded, gpu
 
 LIMIT = PoisonLimit(max_in_a_row=5, max_ratio=0.5, window=20)
@@ -88,6 +88,37 @@ def test_a_healthy_input_is_not_cut_and_a_bad_one_is_cut_at_the_limit():
     assert [part is whole for part in guard.parts(whole)] == [True]
     guard.judge(piece([BAD] * 3), [reject(0), reject(1), reject(2)])
     assert [len(part) for part in guard.parts(piece([GOOD] * 7, first=3))] == [3, 3, 1]
+
+
+def refused(first: int, last: int, topic: str = "gpu.samples") -> Refused:
+    return Refused(topic, 3, first=first, last=last, at=NOON, reason="the batch is damaged")
+
+
+def test_a_batch_that_cannot_be_had_counts_as_the_messages_it_is():
+    guard = PoisonGuard(LIMIT)
+
+    assert read(guard, piece([GOOD, BAD, BAD])) is None
+    assert guard.judge_refused(refused(3, 4)) is None
+    assert read(guard, piece([BAD, GOOD], first=5)) is None
+    assert guard.judge_refused(refused(7, 11)) is None
+    assert guard.judge_refused(refused(0, 9, topic="token.usage")) is not None
+    assert guard.judge_refused(refused(12, 12)) == Trip(
+        topic="gpu.samples",
+        offset=12,
+        arrived_ms=round(NOON.timestamp() * 1000),
+        bad_messages=6,
+        of_messages=6,
+        reason="6 messages in a row of gpu.samples could not be used, the limit is 5",
+    )
+
+
+def test_a_damaged_batch_that_claims_billions_of_messages_is_counted_at_once():
+    guard = PoisonGuard(LIMIT, allowance=10)
+
+    trip = guard.judge_refused(refused(100, 100 + 2**40))
+
+    assert trip is not None
+    assert (trip.offset, trip.bad_messages) == (115, 6)
 
 
 def test_an_allowance_lets_so_many_bad_ones_through_before_counting_begins():

@@ -1,0 +1,1 @@
+"""The tables by area. Rows have no behaviour and never leave `store/`."""
