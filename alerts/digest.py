@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alerts import digest_sums as sums
 from alerts.digest_lines import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Outlook, Quality, Spend
@@ -10,8 +11,10 @@ from alerts.digest_sums import Spending
 from alerts.figures import change, usd
 from alerts.incidents import Incident
 from alerts.reasons import Hush
+from alerts.regret import sum_up
 from alerts.scale_down import Action
 from alerts.week import Week, week_of
+from alerts.would_stop import WouldStop
 
 
 class Digest(Struct, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ def compose(
     budgets: Iterable[tuple[str, float, float]] = (),
     quality: Quality | None = None,
     held: Iterable[tuple[Hush, str]] = (),
+    stops: Iterable[WouldStop] = (),
     top: int = 5,
 ) -> Digest:
     """Make the digest of one week.
@@ -65,6 +69,9 @@ def compose(
     idle = sums.idle_lines(found, week)
     budgeted = sums.budget_lines(budgets, forecasts)
     done = sums.sum_actions(taken, found, week)
+    thought_of = [stop for stop in stops if week.start <= stop.at < week.end]
+    if thought_of:
+        done = replace(done, regret=sum_up(thought_of))
     trust = quality or Quality()
     return Digest(
         week=week,

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from alerts.regret import Regret
+
 
 class Spend(Struct, frozen=True, kw_only=True):
     """What a team or a workload cost this week and the week before."""
@@ -88,6 +90,7 @@ class Actions(Struct, frozen=True, kw_only=True):
     undone: int = 0
     saved_usd: float = 0.0  # proved by the telemetry
     would_have_saved_usd: float = 0.0  # had that which was only observed been stopped when it would have been proposed
+    regret: Regret | None = None  # of the week's stops that were only thought of; None: there was none
 
 
 class Quality(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from alerts.digest_lines import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Quality, Spend
 from alerts.figures import shown, usd
 from alerts.incidents import Incident
@@ -171,7 +173,7 @@ def sum_actions(actions: Iterable[Action], incidents: Iterable[Incident], week: 
         if action.step in (ActionStep.VERIFIED, ActionStep.UNDONE):
             until = action.at if action.step is ActionStep.UNDONE else week.end
             saved_usd += action.usd_per_hour * _hours(action.executed_at or action.at, until, week)
-    return Actions(saved_usd=saved_usd, would_have_saved_usd=would_have_saved_usd, **counts)
+    return replace(Actions(saved_usd=saved_usd, would_have_saved_usd=would_have_saved_usd), **counts)
 
 
 _COUNTED = {

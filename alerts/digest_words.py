@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.digest import Actions, BudgetLine, HeldLine, IdleLine, KindLine, Outlook, Quality, Spend, Week
 from alerts.figures import change, usd
+from alerts.regret import in_words
 
 NOTHING_TO_DO = "Nothing to do."
 NO_IDLE = "Nothing was idle."
@@ -86,7 +87,9 @@ def actions(done: Actions) -> list[str]:
         if number
     ]
     lines = [f"{usd(done.saved_usd)} saved: {', '.join(counts)}."] if counts else []
-    if done.observed:
+    if done.regret is not None:
+        lines += in_words(done.regret)
+    elif done.observed:
         lines.append(
             f"{usd(done.would_have_saved_usd)} would have been saved in mode auto ({done.observed} only observed)."
         )

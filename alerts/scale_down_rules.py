@@ -189,16 +189,19 @@ BEFORE_ANY_STEP: tuple[Rule, ...] = (
     fleet_is_known,
     not_all_at_once,
 )
-BEFORE_ACTING: tuple[Rule, ...] = (
-    mode_allows_acting,
-    not_frozen,
-    approved_or_long_idle,
-    warned_long_ago,
+LIMITS: tuple[Rule, ...] = (
     few_workloads_an_hour,
     few_workloads_a_day,
     few_of_a_team_an_hour,
     few_gpus_an_hour,
     few_gpus_a_day,
+)
+BEFORE_ACTING: tuple[Rule, ...] = (
+    mode_allows_acting,
+    not_frozen,
+    approved_or_long_idle,
+    warned_long_ago,
+    *LIMITS,
 )
 AT_THE_MOMENT: tuple[Rule, ...] = (*BEFORE_ANY_STEP, mode_allows_acting, not_frozen, approved_or_long_idle)
 

@@ -4,6 +4,7 @@ import typer
 
 from console.commands import (
     actions,
+    backtest,
     config,
     digest,
     dlq,
@@ -13,6 +14,7 @@ from console.commands import (
     notify,
     produce,
     replay,
+    rules,
     run,
     score,
     silences,
@@ -29,7 +31,7 @@ class Main(Commands):
 
     ordered = (
         *("run", "demo", "replay", "worker", "serve", "topics", "produce"),
-        *("incidents", "explain", "silences", "digest", "actions", "notify", "dlq", "webhook"),
+        *("incidents", "explain", "silences", "digest", "actions", "backtest", "rules", "notify", "dlq", "webhook"),
         *("score", "forecast", "config", "version"),
     )
 
@@ -71,13 +73,17 @@ app.add_typer(topics.app, name="topics", short_help="Make the topics before the 
 app.command("produce", short_help="Publish event files to Kafka.", epilog=produce.EPILOG)(produce.produce_files)
 app.command("replay", short_help="What it would have said of recorded events.", epilog=replay.EPILOG)(replay.replay)
 app.add_typer(incidents.app, name="incidents", short_help="What is wrong: list it, show it, acknowledge it.")
-app.command("explain", short_help="The story of one incident: who was told, or not, and why.", epilog=explain.EPILOG)(
+app.command("explain", short_help="The story of an incident: what was decided, and why.", epilog=explain.EPILOG)(
     explain.explain
 )
 app.add_typer(silences.app, name="silences", short_help="What is not told, for a time: list, add, end.")
 app.command("digest", short_help="What a week cost, and what was wasted.", epilog=digest.EPILOG)(digest.digest)
 app.add_typer(actions.app, name="actions", short_help="Scale-downs: list, approve, keep, undo; pause them all.")
 app.add_typer(notify.app, name="notify", short_help="Try a channel: does it reach anyone?")
+app.command("backtest", short_help="What a policy would have said of the past.", epilog=backtest.EPILOG)(
+    backtest.backtest
+)
+app.add_typer(rules.app, name="rules", short_help="Unit tests of policies.")
 app.add_typer(dlq.app, name="dlq", short_help="Events set aside: list, show, put back; resume a stopped partition.")
 app.add_typer(webhook.app, name="webhook", short_help="For receivers of scale-downs: verify a request, test vectors.")
 app.command("score", short_help="Score series of your own, from CSV.", epilog=score.EPILOG)(score.score)

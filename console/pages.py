@@ -12,6 +12,7 @@ from starlette.routing import Route
 from alerts.charts import Spec, forecast_chart, incident_chart, spend_chart
 from alerts.incidents import Incident
 from alerts.matching import LABELS
+from alerts.regret import in_words, sum_up
 from alerts.scale_down import ActionStep, Mode
 from console.auth import ConsoleAuth
 from console.controls import Controls, may_approve, may_keep, may_undo
@@ -24,6 +25,7 @@ from detectors.findings import Kind
 
 REFRESH_S = 15
 STATES: dict[str, State | None] = {"": None, "open": "open", "resolved": "resolved"}
+MOST_WOULD_STOPS = 100  # in the table
 NEAR = 8  # charts of incidents on the first page
 WIDE, NARROW, SMALL, LOW = 1060, 360, 420, 100  # pixels of charts
 
@@ -132,9 +134,12 @@ class Pages:
         now = self._view.now()
         actions = self._view.actions()
         can = self._controls is not None
+        stops = self._view.would_stops()
         return self._page(
             request,
             "actions.html",
+            regret=in_words(sum_up(stops)),
+            would_stops=stops[: -MOST_WOULD_STOPS - 1 : -1],
             waiting=[
                 (action, can and may_approve(action, now), can and may_keep(action))
                 for action in actions

@@ -87,9 +87,17 @@ def _duration(value: object) -> object:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
         return timedelta(seconds=value)
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
+    found = parse_duration(value) if isinstance(value, str) else None
+    if found is None:
         raise fault(shown(value), _DURATION_MEANT)
+    return found
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """A duration as the config file writes it, None for what is none."""
+    match = _DURATION.fullmatch(text) if text else None
+    if match is None:
+        return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 

@@ -14,6 +14,7 @@ from alerts.charts import Point
 from alerts.incidents import Incident
 from alerts.scale_down import Action
 from alerts.silences import Silence
+from alerts.would_stop import WouldStop
 from console.overview import BudgetView, NoticeView, Overview, gap_view, outlook
 from console.spend import Spend, joined, summed
 from console.summary import (
@@ -39,6 +40,7 @@ STALE_AFTER_S = 300.0  # a status older than this says nothing about now
 GONE_AFTER_S = 86400.0  # a workload silent for longer is no longer shown
 PAST_FRESH_S = 300.0  # so long the days before today are not read again
 GAPS_SHOWN_FOR = timedelta(days=7)
+REGRET_OVER = timedelta(days=28)
 MOST_POINTS = 240  # of a line in a chart
 HOUR = timedelta(hours=1)
 
@@ -98,6 +100,11 @@ class ConsoleView:
         """Silences that are not over, and the latest that are."""
         now, found = self.now(), self._store.silences()
         return [one for one in found if not one.over(now)], [one for one in found if one.over(now)][-20:][::-1]
+
+    def would_stops(self) -> Sequence[WouldStop]:
+        """What mode auto would have stopped in the last four weeks, in order of time."""
+        now = self.now()
+        return self._store.would_stops_between(now - REGRET_OVER, now + HOUR)
 
     def paused(self) -> bool:
         """Whether all actions have been stopped, by a person or by the breaker."""

@@ -9,6 +9,7 @@ from alerts.notices import Notice
 from alerts.reasons import Hush
 from alerts.scale_down import Action, ActionStep
 from alerts.silences import Silence
+from alerts.would_stop import WouldStop
 from store.facts import ChangeRow, ForecastRow, GapRow, StatusRow, StopRow
 
 State = Literal["open", "resolved"]
@@ -122,6 +123,9 @@ class ViewStore(Protocol):
 
     def list_actions(self, limit: int) -> Sequence[Action]:
         """Actions as they stand."""
+
+    def would_stops_between(self, start: datetime, end: datetime) -> Sequence[WouldStop]:
+        """What mode auto would have stopped in [start, end) while it was only observed, in order of time."""
 
     def paused(self) -> bool:
         """Whether all actions have been stopped, by a person or by the breaker."""

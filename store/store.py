@@ -24,7 +24,9 @@ from store.silences import SilencesPart
 from store.status import StatusPart
 from store.stops import StopsPart
 from store.talks import TalksPart
+from store.told import ToldPart
 from store.upsert import table_of
+from store.would_stops import WouldStopsPart
 
 
 class Store(
@@ -46,6 +48,8 @@ class Store(
     SilencesPart,
     AuditPart,
     TalksPart,
+    WouldStopsPart,
+    ToldPart,
 ):
     """Takes and returns domain structs; each method is one transaction, and any thread may call it.
 

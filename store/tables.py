@@ -1,6 +1,6 @@
 """All tables, by name: whoever imports this knows the whole schema. Columns are named as the structs' fields are."""
 
-from store.schema.incidents import Action, ActionStep, Incident, Outbox
+from store.schema.incidents import Action, ActionStep, Incident, Outbox, WouldStop
 from store.schema.money import Change, Charge, Forecast, Ledger
 from store.schema.progress import Cold, Gap, Offset, Progress, SnapshotPart, TopicId
 from store.schema.rejects import PartitionStop, Reject, RejectCount, Replayed
@@ -39,4 +39,5 @@ __all__ = [
     "Switch",
     "TopicId",
     "Workload",
+    "WouldStop",
 ]

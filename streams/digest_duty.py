@@ -85,6 +85,7 @@ class DigestDuty:
             last_week=self._spending(before, before + length),
             incidents=incidents,
             actions=self.store.actions_since(week.start),
+            stops=self.store.would_stops_between(week.start, week.end),
             outlook=self._outlook(forecasts),
             forecasts=[
                 (row.budget, row.p10_usd, row.p50_usd, row.p90_usd)

@@ -48,9 +48,22 @@ class Summary(Struct, kw_only=True):
 class Replay:
     """One replay, from the first record to the files."""
 
-    def __init__(self, store: Store, pipeline: Pipeline, forecasts: ForecastDuty, scale_down: ScaleDownDuty) -> None:
-        """Everything on one in-memory store."""
+    def __init__(
+        self,
+        store: Store,
+        pipeline: Pipeline,
+        forecasts: ForecastDuty,
+        scale_down: ScaleDownDuty,
+        *,
+        keep: bool = True,
+        settle: Callable[[Store, datetime], None] = lambda store, now: None,
+    ) -> None:
+        """Everything on one store of its own.
+
+        Without `keep` nothing is held in memory for `write`. `settle` says after each step what became of the notices.
+        """
         self.store, self.pipeline, self.forecasts, self.scale_down = store, pipeline, forecasts, scale_down
+        self.keep, self.settle = keep, settle
         self.notices: list[Notice] = []
         self.actions: list[Action] = []
         self.issued: list[ForecastRow] = []
@@ -65,9 +78,13 @@ class Replay:
         *,
         until: datetime | None = None,
         speed: float | None = None,
+        end: datetime | None = None,
         progress: Callable[[int, datetime], None] = lambda number, at: None,
     ) -> Summary:
-        """Take records in order of arrival, up to `until`. `speed`: event seconds a second; None: no waiting."""
+        """Take records in order of arrival, up to `until`. `speed`: event seconds a second; None: no waiting.
+
+        `end`: how long time goes on after the last of them, while the rest of the service is heard.
+        """
         began_s = monotonic()
         batch: list[Record] = []
         tick_at: datetime | None = None
@@ -94,6 +111,10 @@ class Replay:
             self.summary.records += 1
         if now is not None:
             self.pipeline.observe(batch)
+            while end is not None and now < end:
+                now = min(now + BUSY_TICK, end)
+                self.pipeline.follow(now)
+                self._step([], now)
             self.pipeline.finish()
             self._step([], now)
         self.summary.first_at, self.summary.last_at = first, now
@@ -112,16 +133,21 @@ class Replay:
         self.summary.events += sum(tally.events.values())
         self.summary.duplicates += tally.duplicates
         self.summary.late += tally.late
-        self.rejects += facts.rejects
-        self.notices += facts.notices
+        self.summary.rejects += len(facts.rejects)
+        if self.keep:
+            self.rejects += facts.rejects
+            self.notices += facts.notices
         facts.rejects = []
         self.store.commit(
             self.pipeline.partition, self._epoch, facts, snapshot=None, offsets={}, now=now,
             watermark=self.pipeline.watermark,
         )  # fmt: skip
-        self.issued += [row for row in self.forecasts.run(now) if row.budget != EVERYTHING.name]
-        if facts.incidents or self._idle_open():
-            self.actions += self.scale_down.run(now)
+        issued = [row for row in self.forecasts.run(now) if row.budget != EVERYTHING.name]
+        taken = self.scale_down.run(now) if facts.incidents or self._idle_open() else []
+        if self.keep:
+            self.issued += issued
+            self.actions += taken
+        self.settle(self.store, now)
 
     def write(self, folder: Path) -> Summary:
         """Write the files of the contract's section 3."""
@@ -139,7 +165,7 @@ class Replay:
         _lines(folder / "rejects.jsonl", map(_reject_line, self.rejects))
         self.summary.usd = self._spend(folder / "spend.csv", far)
         self.summary.incidents, self.summary.notifications = len(incidents), len(notices)
-        self.summary.actions, self.summary.rejects = len(self.actions), len(self.rejects)
+        self.summary.actions = len(self.actions)
         return self.summary
 
     def _spend(self, path: Path, span: tuple[datetime, datetime]) -> float:

@@ -26,6 +26,7 @@ from store.failpoints import Point, reach
 from store.outbox import State
 from store.store import Store
 from streams.metrics import BREAKER, Metrics
+from streams.regrets import Regrets
 
 log = structlog.get_logger()
 
@@ -74,6 +75,7 @@ class ScaleDownDuty:
         stopped; None as its answer means that nothing is known.
         """
         self.store, self.policy, self.router, self.metrics = store, policy, router, metrics
+        self.regrets = Regrets(store, policy)
         self._observe = observe
 
     def run(self, now: datetime) -> list[Action]:
@@ -88,11 +90,12 @@ class ScaleDownDuty:
             ended = self.store.incident(incident_id)
             if ended is not None:
                 incidents[incident_id] = ended
-        if not incidents:
+        if not incidents and not self.regrets.open():
             return []
         fleet = self._fleet(now)
         recent = self.store.actions_since(now - max(RECENT, timedelta(seconds=self.policy.keep_s)))
         taken = []
+        thought_of = []
         for incident_id in sorted(incidents):
             incident = incidents[incident_id]
             action = actions.get(incident_id) or self.store.action_for(incident_id)
@@ -115,6 +118,9 @@ class ScaleDownDuty:
                 taken.append(decision.action)
             elif action is not None and action.incident_id in actions:
                 self.store.note_waiting(action, decision.reason)
+                if self.regrets.due(incident, action, now):
+                    thought_of.append((incident, action, self._look(incident, action, fleet, now, Mode.AUTO)))
+        self.regrets.look(thought_of, fleet.statuses, recent, now)
         return taken
 
     def still_idle(self, action: Action, now: datetime) -> bool:
@@ -139,11 +145,15 @@ class ScaleDownDuty:
             watched_from=None if first is None else first + FIRST_WATCHED,
         )
 
-    def _look(self, incident: Incident, action: Action | None, fleet: _Fleet, now: datetime) -> Look:
+    def _look(
+        self, incident: Incident, action: Action | None, fleet: _Fleet, now: datetime, mode: Mode | None = None
+    ) -> Look:
+        """How it is seen, with the care that the mode asks for: the policy's, where none is given."""
+        mode = mode or self.policy.effective_mode
         status = fleet.statuses.get(incident.workload or "")
-        fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now)
+        fleet_gpus, newly_idle_gpus = fleet.gpus, self._turned_idle(fleet, status, now, mode)
         families = int(incident.evidence.get("families", 0))
-        if self._is_split(incident, now):
+        if self._is_split(incident, now, mode):
             families = 0  # whoever judged it has seen a part of it
         executed = action is not None and action.step is ActionStep.EXECUTED
         traces = self._traces(incident, action, status) if action is not None and executed else None
@@ -213,13 +223,13 @@ class ScaleDownDuty:
             for entry in self.store.notices(50, subject_id=action.action_id)
         )
 
-    def _is_split(self, incident: Incident, now: datetime) -> bool:
+    def _is_split(self, incident: Incident, now: datetime, mode: Mode) -> bool:
         """Whether events of the workload lie in several partitions, each of which knows a part of what it does."""
-        if self.policy.effective_mode is Mode.OBSERVE or incident.workload is None:
+        if mode is Mode.OBSERVE or incident.workload is None:
             return False
         return len(self.store.partitions_of(incident.workload, now - SPLIT_WITHIN, now)) > 1
 
-    def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime) -> int:
+    def _turned_idle(self, fleet: _Fleet, status: StatusRow | None, now: datetime, mode: Mode) -> int:
         """Accelerators that turned idle within minutes of now, or together with those of `status`.
 
         A workload is looked at long after it turned idle: that the whole fleet did so with it is still no coincidence.
@@ -227,7 +237,7 @@ class ScaleDownDuty:
         """
         newly = sum(one.idle_devices for at, one in fleet.idle if now - at <= NEWLY_IDLE_WITHIN)
         since = None if status is None else status.idle_since
-        if status is None or since is None or self.policy.effective_mode is Mode.OBSERVE:
+        if status is None or since is None or mode is Mode.OBSERVE:
             return newly
         if fleet.watched_from is not None and since <= fleet.watched_from:
             return newly

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from msgspec import to_builtins
 
 from console.commands.opening import AsJson, Config, opened_store
+from console.commands.stop_tables import print_stops
 from console.exits import EXIT_CODES, ExitCode, ListFirst
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ Examples:
   emberwatch actions --config emberwatch.yaml
   emberwatch actions pause --by ana --config emberwatch.yaml     nothing is stopped from now on
   emberwatch actions resume --by ana --config emberwatch.yaml
+  emberwatch actions regret --config emberwatch.yaml             what mode auto would have stopped
   emberwatch actions keep act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
   emberwatch actions undo act_k6hth33dtzczmwps --by ana --config emberwatch.yaml
 
@@ -69,6 +72,46 @@ def show_list(
         what = f"{place(one.workload)} ({one.action_id}; {why}{by}{waits})"
         rows.add_row(per_hour(one.usd_per_hour), str(one.step), str(one.mode), what, moment(one.at))
     terminal().print(rows)
+
+
+@app.command(
+    epilog=f"""\b
+Examples:
+  emberwatch actions regret --config emberwatch.yaml
+  emberwatch actions regret --days 90 --json --config emberwatch.yaml
+
+In mode observe, what mode auto would have stopped by its own rules is written down, and looked at again: where work
+came back within 30 minutes, the stop would have been regretted. What only a limit would have held back is counted
+apart.
+
+{EXIT_CODES}"""
+)
+def regret(
+    config: Config,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Of so many days until now.")] = 28,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="List at most so many, the newest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show what mode auto would have stopped while it was only observed, and how often that would have been wrong."""
+    from datetime import timedelta
+
+    from alerts.regret import sum_up
+    from console import assemble
+    from console.commands.printing import echo_json
+    from console.settings import load_settings
+
+    now = assemble.now_utc()
+    with opened_store(load_settings(config)) as store:
+        stops = store.would_stops_between(now - timedelta(days=days), now + timedelta(hours=1))
+    if as_json:
+        newest = stops[: -limit - 1 : -1]
+        shown = [{**to_builtins(one), "would_have_saved_usd": one.would_have_saved_usd} for one in newest]
+        echo_json({"days": days, "regret": sum_up(stops), "stops": shown})
+        return
+    if not stops:
+        typer.echo(f"Mode auto would have stopped nothing in the last {days} days (or the mode was not observe).")
+        return
+    print_stops(stops, limit)
 
 
 @app.command(

@@ -1,34 +1,36 @@
-"""`emberwatch explain`: the story of one incident: what was found, who was told and why, and what was held back."""
+"""`emberwatch explain`: the story of an incident."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from console.commands.opening import Config, opened_store
+from console.commands.opening import AsJson, Config, opened_store
 from console.exits import EXIT_CODES, ExitCode
 
-if TYPE_CHECKING:
-    from store.outbox import OutboxEntry
-
 EPILOG = f"""\b
-Example:
+Examples:
   emberwatch explain inc_wswqcajvrfpcew5o --config emberwatch.yaml
+  emberwatch explain inc_wswqcajvrfpcew5o --json --config emberwatch.yaml
+
+Every decision about it that is on record, in order, each with its reason: why it is as loud as it is, who was told by
+which route, what was held back, who took it, and each step of its scale-down.
 
 {EXIT_CODES}"""
 
 
 def explain(
-    incident: Annotated[str, typer.Argument(metavar="ID", help="The incident's id, such as inc_wswqcajvrfpcew5o.")],
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, such as inc_wswqcajvrfpcew5o.")],
     config: Config,
+    as_json: AsJson = False,
 ) -> None:
-    """Tell the story of an incident: why it was found, where it goes, what was said, what was held back and why."""
-    from alerts.messages import sentence, state_in_words
+    """Tell the story of an incident: what was found, said, held back and done, and why."""
+    from alerts.messages import evidence_in_words
     from alerts.titles import title
-    from alerts.wording import clean, moment
+    from alerts.wording import clean
     from console import assemble
-    from console.commands.printing import table, terminal
+    from console.commands.printing import echo_json, table, terminal
     from console.settings import load_settings
+    from console.story import story
 
     settings = load_settings(config)
     with opened_store(settings) as store:
@@ -38,40 +40,16 @@ def explain(
                 f"there is no incident {incident!r}; `emberwatch incidents list --state all` names them", err=True
             )
             raise typer.Exit(ExitCode.FAILURE)
-        action = store.action_for(incident)
-        subjects = [incident] if action is None else [incident, action.action_id]
-        told = [entry for subject in subjects for entry in store.notices(500, subject_id=subject)]
-        pressed = [row for subject in subjects for row in store.audit_log(subject_id=subject)]
-        router = assemble.router(settings)
-    out = terminal()
-    out.print(f"{title(found)}\n\n{sentence(found)}")
-    if state := state_in_words(found):
-        out.print(state)
-    if found.reopens:
-        out.print(f"It reopens {found.reopens}, which ended at {moment(found.ended_before_at or found.began_at)}.")
-    out.print(f"\nIt is {found.severity}, and goes by the routes of the config:")
-    for line in router.explain(found):
-        out.print(f"  {clean(line, 300)}")
-    story: list[tuple[datetime, str]] = [(found.began_at, "it began"), (found.detected_at, "it was found")]
-    story += [(entry.settled_at or entry.notice.at, _said(entry)) for entry in told]
-    story += [(row.at, f"{row.who}: {row.what.replace('_', ' ')} ({row.outcome})") for row in pressed]
-    if found.resolved_at is not None:
-        story.append((found.resolved_at, "it ended"))
-    out.print("\nWhat happened (UTC):")
-    rows = table(("", "left"), ("", "wrap"))
-    rows.show_header = False
-    for at, what in sorted(story, key=lambda one: one[0]):
-        rows.add_row(f"  {at:%Y-%m-%d %H:%M:%S}", clean(what, 300))
-    out.print(rows)
-
-
-def _said(entry: "OutboxEntry") -> str:
-    """What became of one notice, with the reason for it and the reason against."""
-    from alerts.reasons import HUSH_WORDS
-
-    what = f"{entry.notice.channel}: {entry.notice.step}, because {entry.notice.reason.replace('_', ' ')}"
-    if entry.hushed is not None:
-        where = f" ({entry.summary})" if entry.summary else ""
-        return f"{what}; held back ({entry.hushed}): {HUSH_WORDS[entry.hushed]}{where}"
-    fault = f": {entry.detail}" if entry.detail else ""
-    return f"{what}; {entry.state}{fault}"
+        lines = story(store, found, assemble.router(settings), assemble.severity(settings))
+    if as_json:
+        echo_json({"incident": found, "story": lines})
+        return
+    typer.echo(title(found))
+    if found.evidence:
+        typer.echo(f"Evidence: {evidence_in_words(found.evidence)}")
+    typer.echo("")
+    rows = table(("AT (UTC)", "left"), ("WHAT", "left"), ("WHY", "wrap"))
+    for line in lines:
+        who = f"{line.to}: " if line.to else f"by {line.by}" if line.by else ""
+        rows.add_row(f"{line.at:%Y-%m-%d %H:%M:%S}", line.what.replace("_", " "), clean(f"{who}{line.why}", 400))
+    terminal().print(rows)

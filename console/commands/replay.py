@@ -52,9 +52,9 @@ def replay(
     if missing:
         raise typer.BadParameter(f"no such file: {', '.join(missing)}", param_hint="EVENTS")
     rate = None if speed == "max" else _rate(speed)
-    end = None if until is None else _moment(until)
+    end = None if until is None else moment_of(until, "--until")
     _make(out)
-    _quiet()
+    quiet()
     route = router(settings)
     store = Store.open("sqlite://")
     try:
@@ -138,7 +138,7 @@ def _make(out: Path) -> None:
         raise typer.Exit(ExitCode.FAILURE) from None
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """A replay says what it did in its files; its log is for warnings."""
     from console.logging import configure_logging
 
@@ -155,13 +155,14 @@ def _rate(text: str) -> float:
     return rate
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str, option: str) -> datetime:
+    """The moment that an option names. Raises BadParameter for what is none, or has no offset."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"an RFC 3339 time such as 2026-01-30T12:00:00Z; got {text!r}", param_hint="--until"
+            f"an RFC 3339 time such as 2026-01-30T12:00:00Z; got {text!r}", param_hint=option
         ) from None
     if at.tzinfo is None:
-        raise typer.BadParameter(f"a time with its offset, such as {text}Z; got {text!r}", param_hint="--until")
+        raise typer.BadParameter(f"a time with its offset, such as {text}Z; got {text!r}", param_hint=option)
     return at

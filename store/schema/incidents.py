@@ -133,3 +133,18 @@ class ActionStep(Row):
     at: Mapped[datetime]
     reason: Mapped[str]
     approved_by: Mapped[str | None]
+
+
+class WouldStop(Row):
+    """A stop that mode auto would have carried out while it was only observed; `body` is the whole of it as JSON."""
+
+    __tablename__ = "would_stops"
+    __table_args__ = (Index("would_stops_by_time", "at"), Index("would_stops_by_incident", "incident_id"))
+
+    stop_id: Mapped[Key]
+    incident_id: Mapped[str]
+    workload: Mapped[str]
+    at: Mapped[datetime]
+    outcome: Mapped[str]
+    ended_at: Mapped[datetime | None]
+    body: Mapped[str]

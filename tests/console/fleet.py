@@ -11,6 +11,7 @@ from alerts.reasons import Hush
 from alerts.scale_down import Action, ActionStep, Mode
 from alerts.silences import Silence
 from alerts.titles import title
+from alerts.would_stop import WouldStop
 from detectors.budget import Budget
 from detectors.findings import Cause, Kind
 from store.facts import ChangeRow, ForecastRow, GapRow, LedgerRow, StatusRow, StopRow, WorkloadState
@@ -54,6 +55,7 @@ class ListStore:
     is_paused: bool = False
     stopped: list[StopRow] = field(default_factory=list)
     silenced: list[Silence] = field(default_factory=list)
+    would_stops: list[WouldStop] = field(default_factory=list)
 
     def statuses(self) -> Sequence[StatusRow]:
         return self.rows
@@ -96,6 +98,9 @@ class ListStore:
 
     def action_steps(self, action_id: str) -> Sequence[Action]:
         return [one for one in self.actions if one.action_id == action_id]  # an action bears its latest step
+
+    def would_stops_between(self, start: datetime, end: datetime) -> Sequence[WouldStop]:
+        return [stop for stop in self.would_stops if start <= stop.at < end]
 
     def paused(self) -> bool:
         return self.is_paused

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from alerts.incidents import Severity
 from alerts.scale_down import ActionStep, Mode
+from alerts.would_stop import Outcome, WouldStop
 from detectors.findings import Cause, Kind
 from tests.console.doors import BEARER, OURS, House
 from tests.console.fleet import HOSTILE, HOUR, NOW, ListStore, incident
@@ -247,3 +248,23 @@ def test_readiness_tells_what_is_missing():
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "checks": {"assignment": "waiting for partitions"}}
     assert house.stranger().get("/livez").text == "ok\n"
+
+
+def test_the_actions_page_shows_what_mode_auto_would_have_stopped():
+    house = House(mode=Mode.OBSERVE)
+    client = house.browser()
+    before = text_of(client.get("/actions").text)
+    quiet = WouldStop(
+        stop_id="act_1:1", action_id="act_1", incident_id="inc_1", workload="prod/llm/notebook", team=None,
+        at=NOW - 5 * HOUR, usd_per_hour=16.0, outcome=Outcome.QUIET, quiet_until=NOW - HOUR,
+    )  # fmt: skip
+    back = replace(quiet, stop_id="act_2:1", workload="prod/llm/chat", outcome=Outcome.BUSY_AGAIN, quiet_until=None)
+    house.store.would_stops += [quiet, back]
+
+    shown = text_of(client.get("/actions").text)
+
+    assert "What mode auto would have stopped" not in before
+    assert "In mode auto: 2 stops, $64.00 saved; after 1 of them work came within 30 minutes." in shown
+    assert "Regret: 50 %" in shown
+    assert "prod/llm/notebook" in shown
+    assert "busy again" in shown

@@ -38,7 +38,9 @@ COMMAND_LINE = typer.main.get_command(app)
 DOCUMENTED = {
     "actions list": {"--config"},
     "actions pause": {"--config"},
+    "actions regret": {"--config", "--days"},
     "actions resume": {"--config"},
+    "backtest": {"--against", "--config", "--events", "--from-store"},
     "actions approve": {"--by", "--config"},
     "actions keep": {"--by", "--config"},
     "actions undo": {"--by", "--config"},
@@ -56,11 +58,12 @@ DOCUMENTED = {
     "incidents ack": {"--config"},
     "incidents expected": {"--config"},
     "incidents snooze": {"--config", "--for"},
-    "incidents list": {"--config"},
+    "incidents list": {"--config", "--state"},
     "incidents show": {"--config"},
     "notify test": {"--config", "--to"},
     "produce": {"--config"},
     "replay": {"--config", "--out"},
+    "rules test": set(),
     "run": {"--config"},
     "score": {"--out"},
     "serve": {"--config"},
@@ -86,6 +89,8 @@ def rows_of(page: str) -> list[list[str]]:
 
 def emberwatch_lines() -> list[tuple[str, str]]:
     lines = [(name, line.strip()) for name, block in blocks("sh") for line in block.splitlines()]
+    shown = [(name, line) for name, block in blocks("console") for line in block.splitlines()]
+    lines += [(name, line.removeprefix("$ ")) for name, line in shown if line.startswith("$ ")]
     return [(name, line.split("  #")[0]) for name, line in lines if line.startswith("emberwatch ")]
 
 

@@ -58,7 +58,7 @@ def test_a_newer_schema_is_refused_in_words(store_url: str) -> None:
     with directly(store_url) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
 
-    with pytest.raises(StoreError, match="schema version 0999, and this version knows none after 0006; start the"):
+    with pytest.raises(StoreError, match="schema version 0999, and this version knows none after 0007; start the"):
         Store.open(store_url)
 
 

@@ -1,12 +1,15 @@
 """`emberwatch actions`: the list, and the switch that stops them all."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from alerts.scale_down import ActionStep, Mode
+from alerts.would_stop import Outcome, WouldStop
 from console.cli import app
 from tests.console.commands.kept import kept, opened, waits
 from tests.store.samples import NOON, action
@@ -64,6 +67,38 @@ def test_all_is_paused_and_goes_on_again(config: Path, tmp_path: Path):
     answer = json.loads(resumed.stdout)
     assert (answer["changed"], answer["pause"]["paused"], answer["pause"]["by"]) == (True, False, "bo")
     assert once_more.stdout.endswith("(before; nothing was changed)\n")
+
+
+def test_regret_says_what_mode_auto_would_have_stopped_and_how_often_it_would_have_been_wrong(
+    config: Path, tmp_path: Path
+):
+    nothing = actions(config, "regret")
+    now = datetime.now(UTC).replace(microsecond=0)
+    stop = WouldStop(
+        stop_id="act_a:1", action_id="act_a", incident_id="inc_a", workload="prod/llm/chat", team="search",
+        at=now - timedelta(hours=4), usd_per_hour=8.1, gpus=2, outcome=Outcome.QUIET, quiet_until=now,
+    )  # fmt: skip
+    held = replace(stop, stop_id="act_b:1", workload="prod/old/job", held_back="gpu_limit")
+    store = opened(tmp_path)
+    store.save_would_stops([stop, held])
+    store.close()
+
+    shown = actions(config, "regret", columns=140)
+    answer = json.loads(actions(config, "regret", "--json", "--limit", "1").stdout)
+
+    assert nothing.stdout == "Mode auto would have stopped nothing in the last 28 days (or the mode was not observe).\n"
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    lines = [line.rstrip() for line in shown.stdout.splitlines()]
+    assert lines[:4] == [
+        "In mode auto: 1 stop, $32.40 saved; after 0 of them work came within 30 minutes.",
+        "Regret: 0 %, with 95 % certainty no more than 79 %.",
+        "Held back by a limit alone: 1 stop, $32.40; after 0 of them work came within 30 minutes.",
+        "",
+    ]
+    assert lines[4].split() == ["SAVES", "SAVED", "30", "MIN", "LATER", "WORKLOAD", "WOULD", "STOP"]
+    assert "prod/old/job (only gpu limit against it)" in lines[5]
+    assert (answer["days"], answer["regret"]["stops"], answer["regret"]["held_back"]) == (28, 1, 1)
+    assert [(one["stop_id"], one["would_have_saved_usd"]) for one in answer["stops"]] == [("act_b:1", 32.4)]
 
 
 ARMED = """scale_down:
