@@ -126,6 +126,7 @@ def test_each_cause_of_waste_has_its_words() -> None:
         Cause.MEMORY_HELD: "holding memory without work for 47 min",
         Cause.UNALLOCATED: "given to nobody for 47 min",
         Cause.UTILIZATION: "hardly used for 47 min",
+        Cause.UNLIKE_PEERS: "lagging behind for 47 min",
     }
 
 
