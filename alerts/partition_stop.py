@@ -42,6 +42,6 @@ def resumed(incident: Incident, at: datetime) -> Transition:
 
 
 def place(incident: Incident) -> str:
-    """Topic and partition in words."""
-    _, _, topic, partition = incident.fingerprint.split("|", 3)
-    return f"partition {partition} of {topic}"
+    """Topic and partition in words; "a partition" where the fingerprint is of another form."""
+    parts = incident.fingerprint.split("|", 3)
+    return f"partition {parts[3]} of {parts[2]}" if len(parts) == 4 else "a partition"
