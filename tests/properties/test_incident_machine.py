@@ -87,6 +87,9 @@ class IncidentMachine(RuleBasedStateMachine):
     def _meanwhile(self, channel: str, race: str) -> None:
         """What other processes do while one is sending."""
         self.now += timedelta(seconds=150 if race == "slow answer" else 1)
+        if race != "slow answer":  # it is still sending, and no channel takes as long for that as a claim holds
+            for one in self.channels.values():
+                one.misdeeds = [misdeed for misdeed in one.misdeeds if misdeed != "slow answer"]
         if race == "late answer" and self.late is not None and self.late[0].notice.channel == channel:
             claimed, outcome = self.late
             self.late = None
