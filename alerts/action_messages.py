@@ -90,9 +90,8 @@ def _next(action: Action) -> str:
         asked = (
             "Unless a person keeps it running, it is stopped without an answer once it has been idle for long enough."
         )
-    back = (
-        f"To take it back, scale it to {action.replicas_from} replica{'' if action.replicas_from == 1 else 's'} again."
-    )
+    again = f"{action.replicas_from} replica{'' if action.replicas_from == 1 else 's'}"
+    back = f"To bring back {again}: Undo on the actions page, or `emberwatch actions undo {action.action_id}`."
     return {
         ActionStep.WARNED: "Before anything is stopped it is looked at once more, and a person can keep it running.",
         ActionStep.PROPOSED: asked,

@@ -87,7 +87,8 @@ class Poster:
             name = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
         elif ":" in host:
             name = f"[{host}]"
-        whole = (self._url.path.rstrip("/") + path or "/") + (f"?{self._url.query}" if self._url.query else "")
+        own = self._url.path.rstrip("/") + path if path else self._url.path or "/"
+        whole = own + (f"?{self._url.query}" if self._url.query else "")
         common = {"host": self._url.netloc, "content-type": "application/json", "user-agent": "emberwatch"}
         return httpx.Request(
             "POST",

@@ -5,24 +5,21 @@ that the request was taken; that anything has stopped is proved by the telemetry
 """
 
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_network
-from time import monotonic
+from ipaddress import ip_network
 from typing import Literal
-from urllib.parse import SplitResult
 
 import httpx
 import msgspec
 from msgspec import Struct
 
-from alerts.channels.retry_after import retry_after_s
+from alerts.channels.posting import Posted, Poster
 from alerts.notices import Outcome, Receipt
 from alerts.scale_down import Action
 from alerts.secrets import Secret
-from alerts.targets.addresses import AddressRefused, Resolve, check_url, pinned, resolve
+from alerts.targets.addresses import Resolve, resolve
 from alerts.targets.signature import SignatureError, check_secret, sign
 
 BODY_MAX_BYTES = 20_000
-ANSWER_MAX_BYTES = 64 * 1024
 VALID_FOR = timedelta(minutes=10)  # where the action itself does not say
 
 
@@ -95,8 +92,14 @@ class WebhookTarget:
         resolve: Resolve = resolve,
     ) -> None:
         """Raises AddressRefused for an URL, and SignatureError for a secret, that cannot be used."""
-        self._loopback = allow_insecure_loopback
-        self._url: SplitResult = check_url(url, allow_insecure_loopback=allow_insecure_loopback)
+        self._poster = Poster(
+            url,
+            allow_insecure_loopback=allow_insecure_loopback,
+            allowed=tuple(ip_network(text) for text in allowed_networks),
+            timeout_s=timeout_s,
+            transport=transport,
+            resolve=resolve,
+        )
         if not secrets:
             raise SignatureError("a webhook needs at least one secret")
         for secret in secrets:
@@ -104,10 +107,6 @@ class WebhookTarget:
         self._secrets = secrets
         self._link_base = link_base
         self._target_kind = target_kind
-        self._allowed = tuple(ip_network(text) for text in allowed_networks)
-        self._timeout_s = timeout_s
-        self._resolve = resolve
-        self._transport = transport or httpx.HTTPTransport()  # no client around it: that would log the URL
 
     def execute(self, action: Action, *, dry_run: bool, now: datetime) -> Receipt:
         """Ask for the scale-down. DELIVERED: taken. RETRY is safe at any time, until the action expires."""
@@ -118,7 +117,12 @@ class WebhookTarget:
         """Ask for the replicas back, under an id of its own, valid from now."""
         there = request(action, self._target_kind, self._link_base, dry_run=dry_run)
         back = msgspec.structs.replace(
-            there, type="scale_down.undo", change=there.undo, undo=there.change, expires_at=_utc(now) + VALID_FOR
+            there,
+            type="scale_down.undo",
+            change=there.undo,
+            undo=there.change,
+            expires_at=_utc(now) + VALID_FOR,
+            target=msgspec.structs.replace(there.target, observed_generation=None),  # the stop itself has changed it
         )
         return self._post(f"{action.action_id}_undo{'_dry' if dry_run else ''}", back, now)
 
@@ -128,46 +132,14 @@ class WebhookTarget:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._transport.close()
+        self._poster.close()
 
     def _post(self, message_id: str, asked: Request, now: datetime) -> Receipt:
         if now >= asked.expires_at:
             return Receipt(outcome=Outcome.REFUSED, detail="the action has expired; nothing was sent")
         body = _encoded(asked)
-        try:
-            port = self._url.port or (443 if self._url.scheme == "https" else 80)
-            sent = self._request(port, body, sign(self._secrets, message_id, int(now.timestamp()), body))
-            answer = self._transport.handle_request(sent)
-        except AddressRefused as error:
-            return Receipt(outcome=Outcome.REFUSED, detail=str(error))
-        except (httpx.TransportError, OSError) as error:
-            return Receipt(outcome=Outcome.RETRY, detail=f"no answer from the receiver ({type(error).__name__})")
-        try:
-            _drain(answer, monotonic() + self._timeout_s)
-        finally:
-            answer.close()
-        return _read(answer, message_id)
-
-    def _request(self, port: int, body: bytes, signed: dict[str, str]) -> httpx.Request:
-        """The request to the address that was checked, with the name kept for TLS and the Host header."""
-        host = str(self._url.hostname)
-        address = pinned(host, port, allowed=self._allowed, loopback=self._loopback, resolve=self._resolve)
-        literal = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
-        path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
-        headers = {
-            "host": self._url.netloc,
-            "content-type": "application/json",
-            "user-agent": "emberwatch",
-            "accept-encoding": "identity",
-            **signed,
-        }
-        return httpx.Request(
-            "POST",
-            f"{self._url.scheme}://{literal}:{port}{path}",
-            content=body,
-            headers=headers,
-            extensions={"sni_hostname": host, "timeout": httpx.Timeout(self._timeout_s).as_dict()},
-        )
+        posted = self._poster.post(body, sign(self._secrets, message_id, int(now.timestamp()), body))
+        return _read(posted, message_id)
 
 
 def request(action: Action, target_kind: str, link_base: str | None, *, dry_run: bool) -> Request:
@@ -218,25 +190,17 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _drain(answer: httpx.Response, until_s: float) -> None:
-    """Read what the receiver says, so that the connection can be used again: at most 64 kB, and not for long."""
-    size = 0
-    try:
-        for piece in answer.iter_raw(chunk_size=8192):
-            size += len(piece)
-            if size > ANSWER_MAX_BYTES or monotonic() > until_s:
-                return
-    except (httpx.TransportError, httpx.StreamError):
-        return  # the status has come, and that is all that counts
-
-
-def _read(answer: httpx.Response, message_id: str) -> Receipt:
-    status = answer.status_code
-    if 200 <= status < 300:
+def _read(posted: Posted, message_id: str) -> Receipt:
+    """What an answer means: the receiver acts once for an id, so that whatever is unsure is tried again."""
+    status = posted.status
+    if posted.refused:
+        return Receipt(outcome=Outcome.REFUSED, detail=posted.refused)
+    if status is None:
+        return Receipt(outcome=Outcome.RETRY, detail=posted.fault.replace("no answer", "no answer from the receiver"))
+    if posted.taken:
         return Receipt(outcome=Outcome.DELIVERED, reference=message_id)
     if status in (408, 425, 429) or status >= 500:
-        wait_s = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
-        return Receipt(outcome=Outcome.RETRY, retry_after_s=wait_s, detail=f"the receiver answered {status}")
+        return Receipt(outcome=Outcome.RETRY, retry_after_s=posted.wait_s, detail=f"the receiver answered {status}")
     if status == 410:
         return Receipt(outcome=Outcome.REFUSED, detail="the receiver is gone (410); disable this target")
     if 300 <= status < 400:

@@ -111,9 +111,18 @@ def test_an_undo_asks_for_the_replicas_back(receiver: FakeReceiver, target: Webh
                 "change": BODY["undo"],
                 "undo": BODY["change"],
                 "expires_at": "2026-11-23T21:10:00Z",
+                "target": BODY["target"] | {"observed_generation": None},
             }
         ]
     }
+
+
+def test_an_undo_is_taken_though_the_stop_has_changed_its_target(receiver: FakeReceiver, target: WebhookTarget) -> None:
+    receiver.generations[ACTION.workload] = "7"
+    assert target.execute(APPROVED, dry_run=False, now=NOW).outcome == Outcome.DELIVERED
+    receiver.generations[ACTION.workload] = "8"
+    assert target.undo(APPROVED, dry_run=False, now=NOW).outcome == Outcome.DELIVERED
+    assert [request.type for request in receiver.executed] == ["scale_down.execute", "scale_down.undo"]
 
 
 def test_an_expired_action_is_not_sent(receiver: FakeReceiver, target: WebhookTarget) -> None:

@@ -215,5 +215,8 @@ def test_remote_write_survives_any_damage(data):
     for _ in range(data.draw(st.integers(1, 4))):
         message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
     ear = Ear(Format.REMOTE_WRITE)
-    ear.hear(bytes(message))
-    ear.rest()
+    for event in [*ear.hear(bytes(message)), *ear.rest()]:
+        assert said(event)["at"] <= 86_400
+    other = write_request([({"__name__": "DCGM_FI_DEV_GPU_UTIL", **GPU, "UUID": "GPU-9"}, [(40.0, NOON_S * 1000)])])
+    (event,) = [*ear.hear(other), *ear.rest()]
+    assert said(event)["device"] == "GPU-9"  # and what comes after it is heard as ever

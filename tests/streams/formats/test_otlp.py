@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
+from detectors.events import Event
 from streams.formats.otlp_json import OtlpJson
 from streams.formats.otlp_proto import OtlpProto
 from streams.formats.points import Malformed
 from streams.formats.series import CUMULATIVE, DELTA, GAUGE, Names
 from streams.formats.sniff import Format
-from tests.support.telemetry import EXPORTER, GPU, NOON_S, VLLM, Ear, Metric, as_json, as_proto, request
+from tests.support.telemetry import EXPORTER, GPU, NOON_S, VLLM, Ear, Metric, as_json, as_proto, request, said
 
 LAWFUL = settings(derandomize=True, deadline=None, max_examples=150)
 NAMES = (
@@ -182,9 +183,21 @@ def test_messages_that_look_alike_are_read_as_the_protobuf_library_reads_them(me
 @LAWFUL
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
 def test_bytes_of_any_kind_are_points_or_malformed(message):
-    for reader in (OtlpProto(Names("default")), OtlpJson(Names("default"))):
+    good = request([Metric("DCGM_FI_DEV_POWER_USAGE", 70.0)])
+    for reader, whole in ((OtlpProto(Names("default")), as_proto(good)), (OtlpJson(Names("default")), as_json(good))):
         with suppress(Malformed):
             reader.read(message)
+        assert [value for _, _, value, _ in reader.read(whole).points] == [70.0]  # and the next one is read as ever
+
+
+def elsewhere(ear: Ear) -> list[Event]:
+    """What comes of a good scrape of another exporter."""
+    labels = {**GPU, "UUID": "GPU-elsewhere", "Hostname": "elsewhere"}
+    metrics = [Metric("DCGM_FI_DEV_GPU_UTIL", 40.0, labels), Metric("DCGM_FI_DEV_POWER_USAGE", 70.0, labels)]
+    resource = {**EXPORTER, "service.instance.id": "10.9.9.9:9400"}
+    events = [*ear.scrape(*metrics, resource=resource), *ear.rest()]
+    assert events
+    return events
 
 
 @LAWFUL
@@ -194,8 +207,10 @@ def test_a_broken_message_never_raises_anything_else(data):
     for _ in range(data.draw(st.integers(1, 4))):
         message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
     ear = Ear()
-    ear.hear(bytes(message)[: data.draw(st.integers(1, len(message)))])
-    ear.rest()
+    damaged = bytes(message)[: data.draw(st.integers(1, len(message)))]
+    for event in [*ear.hear(damaged), *ear.rest()]:
+        assert said(event)["at"] <= 86_400
+    assert elsewhere(ear) == elsewhere(Ear())  # and what another exporter says is heard as ever
 
 
 @pytest.mark.parametrize("form", [Format.OTLP_PROTO, Format.OTLP_JSON])
